@@ -1,0 +1,522 @@
+"""One size of a tensor: an int, or an expression over symbols.
+
+A size is a plain ``int`` when it is known.  Otherwise it is an :class:`Expr`, a polynomial with integer
+coefficients over *atoms*: symbols (``B``, ``H``, a constructor parameter, or a ``?`` that stands for one unknown
+number) and floor divisions.  Expressions are kept in one sorted normal form, so two sizes that are the same are
+equal tuples, and ``a - b`` of two equal sizes is the int 0.
+
+Comparisons have three answers: ``True`` and ``False`` hold for every value of the symbols, ``None`` means that it
+cannot be told.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias, Union
+
+_serial = itertools.count()
+#: An expression with more terms than this is replaced by one unknown symbol: nothing useful can be said of it.
+MAX_TERMS = 48
+
+
+class Symbol:
+    """One unknown whole number.
+
+    ``low`` is the least value it can have (``None``: any).  ``given`` is true for the sizes that a reader would
+    name (``B``, ``H``, a parameter) and false for a mere ``?``.
+    """
+
+    __slots__ = ("given", "key", "low", "name")
+
+    def __init__(self, name: str = "?", low: int | None = None, given: bool = False) -> None:
+        self.name, self.low, self.given = name, low, given
+        self.key: tuple[object, ...] = (0, next(_serial))
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+class Floor:
+    """``numerator // denominator`` that could not be simplified."""
+
+    __slots__ = ("denominator", "key", "numerator")
+
+    def __init__(self, numerator: Dim, denominator: Dim) -> None:
+        self.numerator, self.denominator = numerator, denominator
+        self.key: tuple[object, ...] = (1, _key(numerator), _key(denominator))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Floor) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __repr__(self) -> str:
+        return f"{_wrapped(self.numerator)}//{_wrapped(self.denominator)}"
+
+
+Atom: TypeAlias = Union[Symbol, Floor]
+Monomial: TypeAlias = tuple[Atom, ...]
+Dim: TypeAlias = Union[int, "Expr"]
+
+
+class Expr:
+    """A polynomial over atoms in normal form; never a mere int (see :func:`_build`)."""
+
+    __slots__ = ("_hash", "_symbols", "key", "terms")
+
+    def __init__(self, terms: tuple[tuple[Monomial, int], ...]) -> None:
+        self.terms = terms
+        self.key: tuple[object, ...] = tuple((tuple(a.key for a in m), c) for m, c in terms)
+        self._hash: int | None = None
+        self._symbols: frozenset[Symbol] | None = None
+
+    # arithmetic -----------------------------------------------------------------------------------------------
+    def __add__(self, other: Dim) -> Dim:
+        if not isinstance(other, (int, Expr)):
+            return NotImplemented
+        total = dict(self.terms)
+        for monomial, factor in _terms(other):
+            total[monomial] = total.get(monomial, 0) + factor
+        return _build(total)
+
+    def __mul__(self, other: Dim) -> Dim:
+        if not isinstance(other, (int, Expr)):
+            return NotImplemented
+        theirs = _terms(other)
+        if len(self.terms) * len(theirs) > MAX_TERMS:
+            return unknown()
+        total: dict[Monomial, int] = {}
+        for (m1, c1), (m2, c2) in itertools.product(self.terms, theirs):
+            m = tuple(sorted(m1 + m2, key=_atom_key)) if m1 and m2 else m1 or m2
+            total[m] = total.get(m, 0) + c1 * c2
+        return _build(total)
+
+    def __neg__(self) -> Dim:
+        return self * -1
+
+    def __sub__(self, other: Dim) -> Dim:
+        return self + -other
+
+    def __rsub__(self, other: int) -> Dim:
+        return -self + other
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def __floordiv__(self, other: Dim) -> Dim:
+        return floordiv(self, other)
+
+    def __rfloordiv__(self, other: int) -> Dim:
+        return floordiv(other, self)
+
+    def __mod__(self, other: Dim) -> Dim:
+        return self - other * floordiv(self, other)
+
+    def __rmod__(self, other: int) -> Dim:
+        return other - self * floordiv(other, self)
+
+    # identity -------------------------------------------------------------------------------------------------
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Expr) and self.key == other.key
+
+    def __hash__(self) -> int:
+        if self._hash is None:
+            self._hash = hash(self.key)
+        return self._hash
+
+    @property
+    def symbols(self) -> frozenset[Symbol]:
+        """Every symbol in the expression, also those inside floor divisions."""
+        if self._symbols is None:
+            found: set[Symbol] = set()
+            for monomial, _ in self.terms:
+                for atom in monomial:
+                    if isinstance(atom, Symbol):
+                        found.add(atom)
+                    else:
+                        found |= symbols(atom.numerator) | symbols(atom.denominator)
+            self._symbols = frozenset(found)
+        return self._symbols
+
+    def __repr__(self) -> str:
+        return render(self)
+
+
+def symbol(name: str, low: int | None = 1) -> Expr:
+    """A size that the reader knows by a name, ``B`` or ``H``; at least ``low``."""
+    return Expr((((Symbol(name, low, given=True),), 1),))
+
+
+def unknown(low: int | None = None) -> Expr:
+    """One number that is not known, equal to itself alone."""
+    return Expr((((Symbol("?", low),), 1),))
+
+
+def symbols(dim: Dim) -> frozenset[Symbol]:
+    """The symbols that a size depends on; empty for an int."""
+    return dim.symbols if isinstance(dim, Expr) else frozenset()
+
+
+# building ---------------------------------------------------------------------------------------------------
+
+
+def _atom_key(atom: Atom) -> tuple[object, ...]:
+    return atom.key
+
+
+def _key(dim: Dim) -> tuple[object, ...]:
+    return dim.key if isinstance(dim, Expr) else (((), dim),)
+
+
+def _terms(dim: Dim) -> tuple[tuple[Monomial, int], ...]:
+    return dim.terms if isinstance(dim, Expr) else ((((), dim),) if dim else ())
+
+
+def _term_key(term: tuple[Monomial, int]) -> tuple[object, ...]:
+    # Long monomials first and the constant last: (H*W + H + 1) reads as people write it.
+    return (-len(term[0]), tuple(a.key for a in term[0]))
+
+
+def _build(total: Mapping[Monomial, int]) -> Dim:
+    kept = [(m, c) for m, c in total.items() if c]
+    if not kept:
+        return 0
+    if len(kept) == 1 and not kept[0][0]:
+        return kept[0][1]
+    if len(kept) > MAX_TERMS:
+        return unknown()
+    kept.sort(key=_term_key)
+    return Expr(tuple(kept))
+
+
+def floordiv(a: Dim, b: Dim) -> Dim:
+    """``a // b`` with every multiple of ``b`` taken out and nested divisions merged.
+
+    ``(x//p + c)//q`` is ``(x + c*p)//(p*q)``, so a chain of strided layers has one normal form.
+    """
+    if isinstance(b, int):
+        if b == 0:
+            return unknown()
+        if isinstance(a, int):
+            return a // b
+        if b == 1:
+            return a
+        if b < 0:
+            return floordiv(-a, -b)
+        return _floordiv_int(a, b)
+    exact = exact_div(a, b)
+    return exact if exact is not None else Expr((((Floor(a, b),), 1),))
+
+
+def _floordiv_int(a: Expr, b: int) -> Dim:
+    whole: dict[Monomial, int] = {}
+    rest: dict[Monomial, int] = {}
+    for monomial, factor in a.terms:
+        quotient, remainder = divmod(factor, b)
+        whole[monomial] = quotient
+        rest[monomial] = remainder
+    left = _build(rest)
+    out = _build(whole)
+    if isinstance(left, int):
+        return out + left // b
+    inner = _single_floor(left)
+    if inner is not None and isinstance(inner[0].denominator, int) and inner[0].denominator > 0:
+        floor, constant = inner
+        p = floor.denominator
+        assert isinstance(p, int)
+        return out + floordiv(floor.numerator + constant * p, p * b)
+    common = math.gcd(b, *(c for _, c in left.terms))
+    if common > 1:
+        return out + floordiv(_scaled(left, common), b // common)
+    constant = dict(left.terms).get((), 0)
+    if constant:
+        # (g*x + c)//b is (g*x + g*(c//g))//b where g divides b: the constant below g never carries.
+        g = math.gcd(b, *(c for m, c in left.terms if m))
+        if g > 1:
+            return out + floordiv(left - constant % g, b)
+    return out + Expr((((Floor(left, b),), 1),))
+
+
+def _single_floor(a: Expr) -> tuple[Floor, int] | None:
+    """``(floor, constant)`` if ``a`` is one floor division plus a constant."""
+    parts = dict(a.terms)
+    constant = parts.pop((), 0)
+    if len(parts) == 1:
+        ((monomial, factor),) = parts.items()
+        if factor == 1 and len(monomial) == 1 and isinstance(monomial[0], Floor):
+            return monomial[0], constant
+    return None
+
+
+def _scaled(a: Expr, divisor: int) -> Dim:
+    return _build({m: c // divisor for m, c in a.terms})
+
+
+def ceildiv(a: Dim, b: Dim) -> Dim:
+    """``ceil(a / b)``."""
+    return -floordiv(-a, b)
+
+
+def exact_div(a: Dim, b: Dim) -> Dim | None:
+    """``a / b`` if the division leaves nothing for every value of the symbols, else ``None``."""
+    if isinstance(a, int) and isinstance(b, int):
+        return a // b if b and a % b == 0 else None
+    if a == b:
+        return 1
+    divisor = _terms(b)
+    if len(divisor) != 1:
+        return _long_division(a, b)
+    (monomial, factor) = divisor[0]
+    out: dict[Monomial, int] = {}
+    for m, c in _terms(a):
+        left = list(m)
+        for atom in monomial:
+            if atom not in left:
+                return None
+            left.remove(atom)
+        if c % factor:
+            return None
+        out[tuple(left)] = c // factor
+    return _build(out)
+
+
+def _long_division(a: Dim, b: Dim) -> Dim | None:
+    """Polynomial division by several terms, leading term first; ``None`` unless it comes out even."""
+    head = Expr((_terms(b)[0],)) if _terms(b)[0][0] else _terms(b)[0][1]
+    quotient: Dim = 0
+    for _ in range(MAX_TERMS):
+        if a == 0:
+            return quotient
+        first = _terms(a)[0]
+        step = exact_div(Expr((first,)) if first[0] else first[1], head)
+        if step is None:
+            return None
+        quotient = quotient + step
+        a = a - step * b
+    return None
+
+
+def product(dims: Iterable[Dim]) -> Dim:
+    """The number of elements of a shape."""
+    total: Dim = 1
+    for dim in dims:
+        total = total * dim
+    return total
+
+
+def substitute(dim: Dim, values: Mapping[Symbol, Dim]) -> Dim:
+    """``dim`` with symbols replaced by what they are now known to be."""
+    if not isinstance(dim, Expr) or not any(s in values for s in dim.symbols):
+        return dim
+    total: Dim = 0
+    for monomial, factor in dim.terms:
+        part: Dim = factor
+        for atom in monomial:
+            part = part * _substitute_atom(atom, values)
+        total = total + part
+    return total
+
+
+def _substitute_atom(atom: Atom, values: Mapping[Symbol, Dim]) -> Dim:
+    if isinstance(atom, Symbol):
+        return values[atom] if atom in values else Expr((((atom,), 1),))
+    return floordiv(substitute(atom.numerator, values), substitute(atom.denominator, values))
+
+
+# comparing --------------------------------------------------------------------------------------------------
+
+
+def low(dim: Dim) -> int | None:
+    """The least value that the size can have, if one is known."""
+    return _bound(dim, least=True)
+
+
+def high(dim: Dim) -> int | None:
+    """The greatest value that the size can have, if one is known."""
+    return _bound(dim, least=False)
+
+
+def _bound(dim: Dim, least: bool) -> int | None:
+    if isinstance(dim, int):
+        return dim
+    total = 0
+    for monomial, factor in dim.terms:
+        bound = _monomial_bound(monomial, least == (factor > 0))
+        if bound is None:
+            return None
+        total += factor * bound
+    return total
+
+
+def _monomial_bound(monomial: Monomial, least: bool) -> int | None:
+    out = 1
+    for atom in monomial:
+        bound = _atom_bound(atom, least)
+        if bound is None or (bound < 0 and len(monomial) > 1):
+            return None
+        if not least and len(monomial) > 1:
+            lowest = _atom_bound(atom, True)
+            if lowest is None or lowest < 0:
+                return None
+        out *= bound
+    return out
+
+
+def _atom_bound(atom: Atom, least: bool) -> int | None:
+    if isinstance(atom, Symbol):
+        return atom.low if least else None
+    if isinstance(atom.denominator, int):
+        bound = _bound(atom.numerator, least)
+        return None if bound is None else bound // atom.denominator
+    bottom, top = low(atom.denominator), low(atom.numerator)
+    if least and bottom is not None and bottom >= 1 and top is not None and top >= 0:
+        return 0
+    return None
+
+
+def eq(a: Dim, b: Dim) -> bool | None:
+    """Is ``a == b``: for every value of the symbols, for none, or cannot be told."""
+    if isinstance(a, int) and isinstance(b, int):
+        return a == b
+    difference = a - b
+    if isinstance(difference, int):
+        return difference == 0
+    least, most = low(difference), high(difference)
+    if (least is not None and least > 0) or (most is not None and most < 0):
+        return False
+    constant = dict(difference.terms).get((), 0)
+    common = math.gcd(*(c for m, c in difference.terms if m))
+    if constant % common:
+        return False
+    return None
+
+
+def le(a: Dim, b: Dim) -> bool | None:
+    """Is ``a <= b``: for every value of the symbols, for none, or cannot be told."""
+    difference = b - a
+    least, most = low(difference), high(difference)
+    if least is not None and least >= 0:
+        return True
+    if most is not None and most < 0:
+        return False
+    return None
+
+
+def lt(a: Dim, b: Dim) -> bool | None:
+    """Is ``a < b``: for every value of the symbols, for none, or cannot be told."""
+    return le(a + 1, b)
+
+
+def divides(divisor: Dim, dim: Dim) -> bool | None:
+    """Is ``dim`` a multiple of ``divisor``."""
+    if isinstance(divisor, int) and isinstance(dim, int):
+        return None if divisor == 0 else dim % divisor == 0
+    if exact_div(dim, divisor) is not None:
+        return True
+    if isinstance(divisor, int) and isinstance(dim, Expr) and divisor:
+        rest = {m: c % divisor for m, c in dim.terms}
+        if not any(c for m, c in rest.items() if m):
+            return False
+        common = math.gcd(divisor, *(c for m, c in rest.items() if m))
+        if rest.get((), 0) % common:
+            return False
+    return None
+
+
+def solve(a: Dim, b: Dim) -> tuple[Symbol, Dim] | None:
+    """The symbol, and what it must be, for ``a == b`` to hold; ``None`` where no symbol stands alone.
+
+    A ``?`` is preferred to a named symbol, and a later symbol to an earlier one, so that names that a reader
+    knows survive.
+    """
+    difference = a - b
+    if not isinstance(difference, Expr):
+        return None
+    best: tuple[Symbol, Dim] | None = None
+    for monomial, factor in difference.terms:
+        if len(monomial) != 1 or not isinstance(monomial[0], Symbol):
+            continue
+        candidate = monomial[0]
+        rest = difference - Expr(((monomial, factor),))
+        if candidate in symbols(rest):
+            continue
+        value = exact_div(-rest, factor)
+        if value is None:
+            continue
+        if best is None or _preference(candidate) > _preference(best[0]):
+            best = (candidate, value)
+    return best
+
+
+def _preference(candidate: Symbol) -> tuple[bool, tuple[object, ...]]:
+    return (not candidate.given, candidate.key)
+
+
+def same(a: Iterable[Dim], b: Iterable[Dim]) -> bool | None:
+    """Are two shapes equal; ``False`` if their lengths differ or any size does."""
+    left, right = tuple(a), tuple(b)
+    if len(left) != len(right):
+        return False
+    return every(eq(x, y) for x, y in zip(left, right))
+
+
+def every(answers: Iterable[bool | None]) -> bool | None:
+    """``False`` if any answer is, else ``None`` if any cannot be told, else ``True``."""
+    out: bool | None = True
+    for answer in answers:
+        if answer is False:
+            return False
+        if answer is None:
+            out = None
+    return out
+
+
+def maximum(a: Dim, b: Dim) -> Dim:
+    """``max(a, b)``; unknown where the two cannot be compared, but known to be at least the larger lower bound."""
+    if le(a, b):
+        return b
+    if le(b, a):
+        return a
+    return unknown(max((x for x in (low(a), low(b)) if x is not None), default=None))
+
+
+def minimum(a: Dim, b: Dim) -> Dim:
+    """``min(a, b)``; unknown where the two cannot be compared."""
+    if le(a, b):
+        return a
+    if le(b, a):
+        return b
+    least_a, least_b = low(a), low(b)
+    return unknown(None if least_a is None or least_b is None else min(least_a, least_b))
+
+
+# printing ---------------------------------------------------------------------------------------------------
+
+
+def render(dim: Dim) -> str:
+    """As a person would write it: ``64``, ``H``, ``(H + 1)//2``; a lone unknown is ``?``."""
+    if isinstance(dim, int):
+        return str(dim)
+    if any(not s.given for s in dim.symbols):
+        return "?"
+    out = ""
+    for monomial, factor in dim.terms:
+        text = "*".join(repr(a) for a in monomial)
+        size = abs(factor)
+        text = str(size) if not text else text if size == 1 else f"{size}*{text}"
+        out += (" - " if factor < 0 else " + ") + text if out else ("-" if factor < 0 else "") + text
+    return out
+
+
+def _wrapped(dim: Dim) -> str:
+    text = render(dim)
+    return f"({text})" if " " in text or "*" in text or "//" in text else text
+
+
+def render_shape(shape: Iterable[Dim]) -> str:
+    """``(B, 64, H//2, W//2)``; a one-dimensional shape keeps its comma."""
+    inner = [render(d) for d in shape]
+    return f"({inner[0]},)" if len(inner) == 1 else f"({', '.join(inner)})"

@@ -1,0 +1,159 @@
+"""What a rule says, and where: Rule -> Report (a rule with its facts) -> Finding (a report at a place)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from conv_lint.dims import Dim, render, render_shape
+
+
+class SourceFile(Protocol):
+    """The part of a parsed file that a finding needs: its path, and positions worked out on demand."""
+
+    path: str
+
+    def position(self, node: object) -> tuple[int, int]:
+        """Line (from 1) and column (from 0) of a node."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A node of a file.  The line number is worked out only when someone asks for it."""
+
+    file: SourceFile
+    node: object
+
+    @property
+    def position(self) -> tuple[int, int]:
+        return self.file.position(self.node)
+
+    @property
+    def line(self) -> int:
+        return self.position[0]
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return (self.file.path, id(self.node))
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operation on the way of a tensor: what it was, where it stands, what came out.
+
+    ``shape`` is the output's shape; ``parents`` are the steps that made the inputs, the main one first.
+    """
+
+    label: str
+    place: Place | None
+    shape: tuple[Dim, ...]
+    parents: tuple[Step, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.label}{_at(self.place)} {render_shape(self.shape)}"
+
+    def way(self) -> Iterator[Step]:
+        """The steps from the input to this one, along the main parent."""
+        steps: list[Step] = []
+        step: Step | None = self
+        while step is not None:
+            steps.append(step)
+            step = step.parents[0] if step.parents else None
+        return reversed(steps)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a number comes from, as a message names it: ``conv1, line 13``."""
+
+    label: str
+    place: Place | None
+
+    def __str__(self) -> str:
+        if self.place is None:
+            return self.label
+        return f"{self.label}, line {self.place.line}"
+
+    def seen_from(self, path: str) -> str:
+        """The same for the reader of ``path``: a line of another file is named with its file."""
+        if self.place is None or self.place.file.path == path:
+            return str(self)
+        return f"{self.label}, {self.place.file.path}:{self.place.line}"
+
+
+def _at(place: Place | None) -> str:
+    return f" (line {place.line})" if place else ""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One kind of fault.
+
+    ``template`` is the message.  ``{fact}`` is replaced; a part in square brackets is left out when one of its
+    facts is missing: ``takes {takes} but is given {given}[ ({source})][; write {fix}]``.
+    """
+
+    code: str
+    name: str
+    template: str
+    opt_in: bool = False
+
+    def __call__(self, **facts: object) -> Report:
+        return Report(self, facts)
+
+
+@dataclass
+class Report:
+    """A rule and the facts of one case: the numbers, who made them, the fix if it could be computed."""
+
+    rule: Rule
+    facts: dict[str, object] = field(default_factory=dict)
+
+    def message(self, path: str = "") -> str:
+        """The sentence for the reader of the file ``path``."""
+
+        def optional(match: re.Match[str]) -> str:
+            names = _FACT.findall(match[1])
+            return match[1] if all(self.facts.get(n) is not None for n in names) else ""
+
+        text = _OPTIONAL.sub(optional, self.rule.template)
+        return _FACT.sub(lambda m: _show(self.facts.get(m[1]), path), text)
+
+
+_OPTIONAL = re.compile(r"\[([^\[\]]*)\]")
+_FACT = re.compile(r"\{(\w+)\}")
+
+
+def _show(fact: object, path: str) -> str:
+    if isinstance(fact, Origin):
+        return fact.seen_from(path)
+    if isinstance(fact, tuple):
+        return render_shape(fact)
+    if hasattr(fact, "terms"):
+        return render(fact)  # type: ignore[arg-type]
+    return str(fact)
+
+
+@dataclass
+class Finding:
+    """A report at a place, with the shapes on the way to it and the calls that led there."""
+
+    report: Report
+    place: Place
+    trail: tuple[Step, ...] = ()
+    calls: tuple[Place, ...] = ()
+
+    @property
+    def code(self) -> str:
+        return self.report.rule.code
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """Line from 1 and column from 0, in the file that is being linted."""
+        return self.place.position
+
+    @property
+    def message(self) -> str:
+        return self.report.message(self.place.file.path)

@@ -1,0 +1,63 @@
+"""What is said when an input has the wrong number of channels: it may be the layout or a missing axis instead."""
+
+from __future__ import annotations
+
+from conv_lint import catalogue
+from conv_lint.dims import Dim, eq, render
+from conv_lint.ops.rule import Op
+from conv_lint.values import Shape
+
+
+def require_channels(op: Op, input: Shape, takes: Dim, at: str = "in_channels") -> bool:
+    """The input of a convolution must have ``takes`` channels in front of its ``op.n`` sizes.
+
+    A mismatch is reported as what really happened: channels last (CONV403), a missing batch or channel axis
+    (CONV402), or the wrong number of channels (CONV201).  Returns false if it was reported.
+    """
+    axis = -op.n - 1
+    given = input[axis]
+    if op.equate(given, takes) is not False:
+        return True
+    if _channels_last(op, input, takes):
+        op.fail(catalogue.channels_last(takes=takes, axis=len(input) + axis, given=input, fix=_permute(op, input)))
+    elif len(input) == op.n + 1 and _missing_axis(op, input, takes):
+        pass
+    else:
+        fix = f"{at}={render(given)}" if isinstance(given, int) and at in op.args else None
+        op.fail(catalogue.input_channels(takes=takes, given=given, source=op.origin(input, axis), fix=fix), at)
+    return False
+
+
+def _channels_last(op: Op, input: Shape, takes: Dim) -> bool:
+    return eq(input[-1], takes) is True and takes in (1, 3, 4) and _is_data(input)
+
+
+def _is_data(input: Shape) -> bool:
+    """Does the tensor come from outside the model, rather than from a layer?"""
+    return input.step is None or not input.step.parents
+
+
+def _permute(op: Op, input: Shape) -> str:
+    count = len(input)
+    order = [count - 1, *range(count - op.n - 1, count - 1)]
+    if count == op.n + 2:
+        order = [0, *order]
+    text = f"x.permute({', '.join(map(str, order))})"
+    return text if count == op.n + 2 else f"{text}.unsqueeze(0)"
+
+
+def _missing_axis(op: Op, input: Shape, takes: Dim) -> bool:
+    """An (N, H, W) batch of one-channel images, or a (H, W, ...) that was meant to have a channel axis."""
+    if not _is_data(input) or takes != 1:
+        return False
+    op.fail(
+        catalogue.missing_axis(
+            rank=len(input),
+            given=input,
+            channels=input[0],
+            takes=takes,
+            missing="the channel axis",
+            fix="x.unsqueeze(1)",
+        )
+    )
+    return True

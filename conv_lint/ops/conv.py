@@ -1,0 +1,195 @@
+"""Convolutions and transposed convolutions, as layers and as functions."""
+
+from __future__ import annotations
+
+import math
+
+from conv_lint import catalogue, dims
+from conv_lint.dims import Dim, divides, eq, le, lt
+from conv_lint.ops.channels import require_channels
+from conv_lint.ops.rule import Arg, Op, Result, layer_rule, shape_rule
+from conv_lint.values import Shape, Unknown
+
+CONV = "(in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True, padding_mode='zeros', device=None, dtype=None)"
+TRANSPOSED = "(in_channels, out_channels, kernel_size, stride=1, padding=0, output_padding=0, groups=1, bias=True, dilation=1, padding_mode='zeros', device=None, dtype=None)"
+PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
+
+
+# construction -----------------------------------------------------------------------------------------------
+
+
+@layer_rule("nn.Conv{n}d" + CONV, "nn.LazyConv{n}d" + CONV.replace("in_channels, ", ""))
+def conv_layer(op: Op, out_channels: Arg, kernel_size: Arg, stride: Arg, padding: Arg, dilation: Arg, groups: Arg, bias: Arg, padding_mode: Arg) -> Result:
+    """weight: (out_channels, in_channels/groups, \\*kernel_size); bias: (out_channels,)."""
+    made = _layer(op, out_channels, kernel_size, stride, dilation, groups, padding_mode)
+    _check_padding(op, padding, stride)
+    if not isinstance(padding, str):
+        made["padding"] = op.per_axis(padding)
+    groups, kernel = op.dim(groups), made["kernel_size"]
+    made["weight"] = Shape((op.dim(out_channels), op.dim(made["in_channels"]) // groups, *kernel))
+    made["bias"] = Shape((op.dim(out_channels),)) if bias is not False else None
+    return made
+
+
+@layer_rule("nn.ConvTranspose{n}d" + TRANSPOSED, "nn.LazyConvTranspose{n}d" + TRANSPOSED.replace("in_channels, ", ""))
+def conv_transpose_layer(op: Op, out_channels: Arg, kernel_size: Arg, stride: Arg, padding: Arg, output_padding: Arg, groups: Arg, bias: Arg, dilation: Arg, padding_mode: Arg) -> Result:
+    """weight: (in_channels, out_channels/groups, \\*kernel_size); bias: (out_channels,)."""
+    if isinstance(padding_mode, str) and padding_mode != "zeros":
+        op.fail(
+            catalogue.padding_string(argument="padding_mode", value=repr(padding_mode), allowed="'zeros'", fix="'zeros'"),
+            "padding_mode",
+        )
+        padding_mode = "zeros"
+    made = _layer(op, out_channels, kernel_size, stride, dilation, groups, padding_mode)
+    made["padding"], made["output_padding"] = op.per_axis(padding, output_padding)
+    groups, kernel = op.dim(groups), made["kernel_size"]
+    made["weight"] = Shape((op.dim(made["in_channels"]), op.dim(out_channels) // groups, *kernel))
+    made["bias"] = Shape((op.dim(out_channels),)) if bias is not False else None
+    return made
+
+
+def _layer(op: Op, out_channels: Arg, kernel_size: Arg, stride: Arg, dilation: Arg, groups: Arg, padding_mode: Arg) -> dict[str, object]:
+    in_channels = op.args.get("in_channels")
+    if in_channels is None:
+        in_channels = op.unknown()
+    kernel, stride, dilation = op.per_axis(kernel_size, stride, dilation)
+    _check_ranges(op, {"in_channels": (op.dim(in_channels),), "out_channels": (op.dim(out_channels),)}, least=0)
+    _check_ranges(op, {"groups": (op.dim(groups),), "kernel_size": kernel, "stride": stride, "dilation": dilation})
+    _check_groups(op, op.dim(in_channels), op.dim(out_channels), op.dim(groups))
+    if isinstance(padding_mode, str) and padding_mode not in PADDING_MODES:
+        _unknown_word(op, "padding_mode", padding_mode, PADDING_MODES)
+    return {"in_channels": in_channels, "kernel_size": kernel, "stride": stride, "dilation": dilation}
+
+
+def _check_ranges(op: Op, named: dict[str, tuple[Dim, ...]], least: int = 1) -> None:
+    for name, sizes in named.items():
+        for size in sizes:
+            if not op.require(
+                le(least, size),
+                catalogue.argument_range(argument=name, value=size, allowed=f"at least {max(least, 1)}"),
+                name,
+            ):
+                break
+
+
+def _check_groups(op: Op, in_channels: Dim, out_channels: Dim, groups: Dim) -> None:
+    if le(groups, 0):
+        return
+    fix = None
+    if isinstance(in_channels, int) and isinstance(out_channels, int):
+        fix = _common_divisors(in_channels, out_channels)
+    if not op.require(
+        divides(groups, in_channels), catalogue.in_channels_groups(channels=in_channels, groups=groups, fix=fix), "groups"
+    ):
+        return
+    if divides(groups, out_channels) is not False:
+        return
+    if eq(groups, in_channels) and isinstance(out_channels, int) and isinstance(groups, int):
+        near = max(groups, round(out_channels / groups) * groups)
+        op.fail(
+            catalogue.depthwise_multiple(groups=groups, channels=out_channels, fix=f"write out_channels={near}"),
+            "out_channels",
+        )
+    else:
+        op.fail(catalogue.out_channels_groups(channels=out_channels, groups=groups, fix=fix), "groups")
+
+
+def _common_divisors(a: int, b: int) -> str | None:
+    common = math.gcd(a, b)
+    divisors = [str(d) for d in range(1, common + 1) if common % d == 0]
+    if not divisors:
+        return None
+    shown = divisors if len(divisors) <= 6 else [*divisors[:4], "...", divisors[-1]]
+    return f"groups can be {', '.join(shown)}"
+
+
+def _check_padding(op: Op, padding: object, stride: object) -> None:
+    if not isinstance(padding, str):
+        sizes = () if isinstance(padding, Unknown) else op.per_axis(padding)
+        _check_ranges(op, {"padding": sizes}, least=0)
+    elif padding not in ("same", "valid"):
+        _unknown_word(op, "padding", padding, ("same", "valid"))
+    elif padding == "same":
+        strides = op.per_axis(stride)
+        if any(dims.lt(1, s) for s in strides):
+            kernel = op.per_axis(op.args["kernel_size"])
+            fix = kernel[0] // 2 if len(set(kernel)) == 1 else tuple(k // 2 for k in kernel)
+            op.fail(catalogue.same_padding_stride(stride=strides if len(set(strides)) > 1 else strides[0], fix=fix), "padding")
+
+
+def _unknown_word(op: Op, argument: str, word: str, allowed: tuple[str, ...]) -> None:
+    import difflib
+
+    near = difflib.get_close_matches(word.lower(), allowed, 1)
+    op.fail(
+        catalogue.padding_string(
+            argument=argument,
+            value=repr(word),
+            allowed=", ".join(map(repr, allowed)),
+            fix=repr(near[0]) if near else None,
+        ),
+        argument,
+    )
+
+
+# calls ------------------------------------------------------------------------------------------------------
+
+
+@shape_rule(
+    "nn.Conv{n}d.forward(input)",
+    "nn.LazyConv{n}d.forward(input)",
+    "F.conv{n}d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1)",
+    "torch.conv{n}d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1)",
+)
+def conv(op: Op, input: Shape, weight: Shape, bias: Arg, stride: Arg, padding: Arg, dilation: Arg, groups: Arg) -> Result:
+    """(N, C_in, \\*sizes) -> (N, C_out, \\*sizes'); the leading N may be left out."""
+    input = op.require_rank(input, op.n + 1, op.n + 2)
+    weight = op.require_rank(weight, op.n + 2)
+    groups = op.dim(groups)
+    require_channels(op, input, weight[1] * groups)
+    out_channels, kernel = weight[0], weight[2:]
+    if isinstance(bias, Shape):
+        _check_bias(op, bias, out_channels)
+    stride, dilation = op.per_axis(stride, dilation)
+    if padding == "same":
+        return (*input[: -op.n - 1], out_channels, *input[-op.n :])
+    padding = op.per_axis(0 if isinstance(padding, str) else padding)
+    return (*input[: -op.n - 1], out_channels, *op.sliding(input[-op.n :], kernel, stride, padding, dilation))
+
+
+@shape_rule(
+    "nn.ConvTranspose{n}d.forward(input, output_size=None)",
+    "nn.LazyConvTranspose{n}d.forward(input, output_size=None)",
+    "F.conv_transpose{n}d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1)",
+    "torch.conv_transpose{n}d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1)",
+)
+def conv_transpose(op: Op, input: Shape, weight: Shape, bias: Arg, stride: Arg, padding: Arg, output_padding: Arg, groups: Arg, dilation: Arg) -> Result:
+    """``(size - 1)*stride - 2*padding + dilation*(kernel - 1) + output_padding + 1`` per axis."""
+    input = op.require_rank(input, op.n + 1, op.n + 2)
+    weight = op.require_rank(weight, op.n + 2)
+    require_channels(op, input, weight[0])
+    out_channels = weight[1] * op.dim(groups)
+    if isinstance(bias, Shape):
+        _check_bias(op, bias, out_channels)
+    stride, padding, output_padding, dilation = op.per_axis(stride, padding, output_padding, dilation)
+    leading = (*input[: -op.n - 1], out_channels)
+    wanted = op.args.get("output_size")
+    if wanted is not None:
+        return (*leading, *(op.unknown() for _ in range(op.n)))
+    for o, s, d in zip(output_padding, stride, dilation):
+        if lt(o, dims.maximum(s, d)) is False:
+            op.fail(catalogue.output_padding_size(output_padding=o, stride=s, dilation=d), "output_padding")
+            break
+    sizes = []
+    for size, kernel, s, p, o, d in zip(input[-op.n :], weight[2:], stride, padding, output_padding, dilation):
+        out = (size - 1) * s - 2 * p + d * (kernel - 1) + o + 1
+        if lt(out, 1):
+            op.fail(catalogue.empty_output(input=input, output=out, source=op.origin(input)))
+            out = op.unknown()
+        sizes.append(out)
+    return (*leading, *sizes)
+
+
+def _check_bias(op: Op, bias: Shape, out_channels: Dim) -> None:
+    if bias.rest is None and dims.same(bias, (out_channels,)) is False:
+        op.fail(catalogue.parameter_shape(argument="bias", given=tuple(bias), takes=(out_channels,)), "bias")

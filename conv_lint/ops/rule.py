@@ -1,0 +1,528 @@
+"""How an operation is declared: the decorators, the table they fill, and the context a rule works in.
+
+A rule is a pure function of shapes and plain arguments::
+
+    @shape_rule(
+        "nn.MaxPool{n}d(kernel_size, stride=None, padding=0, ...)",
+        "F.max_pool{n}d(input, kernel_size, stride=None, padding=0, ...)",
+    )
+    def max_pool(op, input, kernel_size, stride, padding, ...): ...
+
+One row for each surface (``nn.``, ``F.``, ``torch.``, ``Tensor.``), because torch's parameter orders really differ;
+one rule behind them.  ``{n}`` makes a row for each of 1, 2 and 3 dimensions, ``op.n`` tells which.  Arguments arrive
+bound.  Tensors arrive as :class:`~conv_lint.values.Shape`; the result is a shape (a tuple of sizes), a list or tuple of
+shapes, or :class:`Plain` for something that is no tensor.
+
+An ``nn.`` row is the constructor's signature.  The rule then runs at the call of the layer, whose own signature is
+``(input)`` unless a row ``nn.X.forward(...)`` says otherwise; parameters of the rule that are not arguments of the
+call are read from the layer's attributes, as torch does.  What is checked or made at construction (1xx rules, the
+shapes of ``weight`` and ``bias``) stands in a :func:`layer_rule`.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+from conv_lint import catalogue, dims
+from conv_lint.dims import Dim, Expr, eq
+from conv_lint.finding import Origin, Report, Rule, Step
+from conv_lint.values import CannotTell, Rest, Shape, Unknown
+
+SURFACES = {
+    "nn.": "torch.nn.",
+    "F.": "torch.nn.functional.",
+    "torch.": "torch.",
+    "Tensor.": "torch.Tensor.",
+    "einops.": "einops.",
+}
+F = TypeVar("F", bound=Callable[..., Any])
+#: An argument of a rule that is no tensor: a number, a tuple, a string, or an ``Unknown``.
+Arg: TypeAlias = Any
+#: What a rule returns: a tuple of sizes, a list or tuple of those, or :class:`Plain`.
+Result: TypeAlias = Any
+
+
+# signatures -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Parameter names with their defaults, in torch's own order."""
+
+    positional: tuple[str, ...]
+    defaults: Mapping[str, object]
+    star: str | None = None
+    keyword_only: tuple[str, ...] = ()
+    double_star: str | None = None
+
+    def bind(self, args: Sequence[object], kwargs: Mapping[str, object]) -> dict[str, object]:
+        """The arguments by name, defaults filled in.  Raises ``TypeError`` with Python's own words if they do not
+        fit."""
+        bound: dict[str, object] = dict(zip(self.positional, args))
+        extra = args[len(self.positional) :]
+        if self.star:
+            bound[self.star] = tuple(extra)
+        elif extra:
+            count = len(self.positional)
+            raise TypeError(f"takes {count} positional argument{'s' * (count != 1)} but {len(args)} are given")
+        more: dict[str, object] = {}
+        for name, value in kwargs.items():
+            if name in bound and name != self.star:
+                raise TypeError(f"multiple values for argument {name!r}")
+            if name in self.positional or name in self.keyword_only:
+                bound[name] = value
+            elif self.double_star:
+                more[name] = value
+            else:
+                raise TypeError(f"unexpected keyword argument {name!r}")
+        if self.double_star:
+            bound[self.double_star] = more
+        for name in (*self.positional, *self.keyword_only):
+            if name not in bound:
+                if name not in self.defaults:
+                    raise TypeError(f"missing argument {name!r}")
+                bound[name] = self.defaults[name]
+        return bound
+
+
+@functools.lru_cache(maxsize=None)
+def parse_signature(text: str) -> Signature:
+    """``"(input, dim=None, *, out=None)"`` as a :class:`Signature`; defaults are Python literals."""
+    function = ast.parse(f"def f{text}: pass").body[0]
+    assert isinstance(function, ast.FunctionDef)
+    a = function.args
+    names = [p.arg for p in (*a.posonlyargs, *a.args)]
+    values = [ast.literal_eval(d) for d in a.defaults]
+    defaults = dict(zip(names[len(names) - len(values) :], values))
+    for parameter, default in zip(a.kwonlyargs, a.kw_defaults):
+        if default is not None:
+            defaults[parameter.arg] = ast.literal_eval(default)
+    return Signature(
+        tuple(names),
+        defaults,
+        a.vararg.arg if a.vararg else None,
+        tuple(p.arg for p in a.kwonlyargs),
+        a.kwarg.arg if a.kwarg else None,
+    )
+
+
+# the table --------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Row:
+    """A function or method of torch: its signature and the rule behind it."""
+
+    name: str
+    text: str
+    rule: Callable[..., Any]
+    n: int
+
+    @property
+    def signature(self) -> Signature:
+        return parse_signature(self.text)
+
+
+@dataclass
+class LayerRow:
+    """A class of torch.nn: constructor, what construction checks and makes, and the rule of its call."""
+
+    name: str
+    n: int = 0
+    text: str = "()"
+    build: Callable[..., Any] | None = None
+    rule: Callable[..., Any] | None = None
+    forward_text: str = "(input)"
+
+    @property
+    def signature(self) -> Signature:
+        return parse_signature(self.text)
+
+    @property
+    def forward(self) -> Signature:
+        return parse_signature(self.forward_text)
+
+
+#: Functions and methods by their full name, ``torch.nn.functional.conv2d``, ``torch.Tensor.view``.
+FUNCTIONS: dict[str, Row] = {}
+#: Layers by their full name, ``torch.nn.Conv2d``.
+LAYERS: dict[str, LayerRow] = {}
+
+
+def shape_rule(*rows: str) -> Callable[[F], F]:
+    """Register a rule for the shapes of calls.  Each row is a surface and a signature (see the module's docstring)."""
+
+    def register(rule: F) -> F:
+        for row in rows:
+            for name, n, text in _expand(row):
+                _register(name, n, text, rule)
+        return rule
+
+    return register
+
+
+def layer_rule(*rows: str) -> Callable[[F], F]:
+    """Register what the construction of a layer checks and makes.
+
+    The function receives the bound constructor arguments and returns the layer's further attributes by name; a
+    ``Shape`` among them is a parameter or a buffer (``weight``, ``bias``), anything else a plain attribute.
+    """
+
+    def register(build: F) -> F:
+        for row in rows:
+            for name, n, text in _expand(row):
+                layer = LAYERS.setdefault(name, LayerRow(name))
+                layer.n, layer.text, layer.build = n, text, build
+        return build
+
+    return register
+
+
+def _expand(row: str) -> Iterable[tuple[str, int, str]]:
+    numbers = (1, 2, 3) if "{n}" in row else (0,)
+    for n in numbers:
+        text = row.replace("{n}", str(n))
+        name, _, rest = text.partition("(")
+        surface = next(s for s in SURFACES if name.startswith(s))
+        yield SURFACES[surface] + name[len(surface) :], n or _dimensions(name), "(" + rest
+
+
+def _dimensions(name: str) -> int:
+    """2 for ``nn.LazyConv2d`` or ``F.conv2d``: a row for one number of dimensions only."""
+    return int(name[-2]) if len(name) > 2 and name.endswith("d") and name[-2].isdigit() else 0
+
+
+def _register(name: str, n: int, text: str, rule: Callable[..., Any]) -> None:
+    if name.startswith("torch.nn.") and not name.startswith("torch.nn.functional."):
+        name, is_call, _ = name.partition(".forward")
+        layer = LAYERS.setdefault(name, LayerRow(name))
+        layer.n, layer.rule = n or layer.n or _dimensions(name), rule
+        if is_call:
+            layer.forward_text = text
+        else:
+            layer.text = text
+    else:
+        FUNCTIONS[name] = Row(name, text, rule, n)
+
+
+# the context of a rule --------------------------------------------------------------------------------------
+
+
+@dataclass
+class Plain:
+    """The result of a rule that is no tensor: ``x.dim()``, ``x.numel()``."""
+
+    value: object
+
+
+class World(Protocol):
+    """Who asks: the interpreter, the runtime hook, or a test."""
+
+    def emit(self, report: Report, at: str | None) -> None:
+        """A definite fault.  ``at`` names the argument to point at."""
+
+    def equate(self, a: Dim, b: Dim) -> None:
+        """From here on the two sizes are equal, or torch would have raised."""
+
+    def settle(self, rest: Rest, sizes: tuple[Dim, ...]) -> None:
+        """The unknown leading dimensions are these."""
+
+
+@dataclass
+class Recorder:
+    """A world that only writes down what it is told; for tests and for known shapes."""
+
+    reports: list[Report] = field(default_factory=list)
+    points: list[str | None] = field(default_factory=list)
+
+    def emit(self, report: Report, at: str | None) -> None:
+        self.reports.append(report)
+        self.points.append(at)
+
+    def equate(self, a: Dim, b: Dim) -> None:
+        """Nothing to remember: known sizes are equal already."""
+
+    def settle(self, rest: Rest, sizes: tuple[Dim, ...]) -> None:
+        """Nothing to remember."""
+
+
+class Op:
+    """What a rule may ask and say while it runs.
+
+    ``n``: the number of spatial dimensions of the row.  ``label``: the layer or function in the reader's words.
+    ``name``: the row's full name.  ``args``: the bound arguments.  ``training``: whether the layer trains, if known.
+    ``dtype``: set it to ``"bool"`` or ``"int"`` if the result's numbers are.
+    """
+
+    def __init__(self, name: str, n: int, label: str, args: Mapping[str, object], world: World) -> None:
+        self.name, self.n, self.label, self.args, self.world = name, n, label, args, world
+        self.dtype: str | None = None
+        self.training: bool | None = None
+
+    # faults -------------------------------------------------------------------------------------------------
+    def fail(self, report: Report, at: str | None = None) -> None:
+        """Report a definite fault; ``at`` is the argument to point at.  The rule goes on afterwards."""
+        report.facts.setdefault("layer", self.label)
+        self.world.emit(report, at)
+
+    def require(self, holds: bool | None, report: Report, at: str | None = None) -> bool:
+        """Report unless ``holds`` is true or cannot be told.  Returns false if it was reported."""
+        if holds is False:
+            self.fail(report, at)
+        return holds is not False
+
+    def equate(self, a: Dim, b: Dim) -> bool | None:
+        """Compare two sizes that torch wants equal.  Where it cannot be told, they are taken as equal from here on."""
+        answer = eq(a, b)
+        if answer is None:
+            self.world.equate(a, b)
+        return answer
+
+    def require_size(
+        self, input: Shape, axis: int, size: Dim, rule: Rule, at: str | None = None, **facts: object
+    ) -> bool:
+        """``input``'s size at ``axis`` must be ``size``; otherwise report ``rule`` with facts ``takes``, ``given``
+        and ``source``.  Returns false if it was reported."""
+        given = input[axis]
+        if self.equate(given, size) is not False:
+            return True
+        facts.setdefault("source", self.origin(input, axis))
+        self.fail(rule(takes=size, given=given, **facts), at)
+        return False
+
+    def require_rank(self, input: Shape, *ranks: int, takes: str | None = None, fix: str | None = None) -> Shape:
+        """``input`` must have one of the ranks, the usual one last.  Returns it with a known rank: an unknown
+        rank is settled to the usual one.  Raises :class:`CannotTell` after a finding."""
+        if input.rest is not None:
+            return self._settled(input, ranks)
+        if len(input) in ranks:
+            return input
+        words = takes or f"a {' or '.join(f'{r}-D' for r in ranks)} input"
+        self.fail(catalogue.rank(takes=words, given=input, rank=len(input), source=self.origin(input), fix=fix))
+        raise CannotTell(f"{self.label} is given {len(input)} dimensions")
+
+    def _settled(self, input: Shape, ranks: tuple[int, ...]) -> Shape:
+        known, rest = input.known, input.rest
+        assert rest is not None
+        usual = [r for r in ranks if r >= len(known)]
+        if not usual:
+            return self.require_rank(Shape(known, input.step), *ranks)
+        names = ("B", "C", "D", "H", "W") if usual[-1] == 5 else ("B", "C", "H", "W") if usual[-1] == 4 else ("B", "C", "L")
+        missing = usual[-1] - len(known)
+        sizes = tuple(
+            dims.unknown(1) if name == "C" else dims.symbol(name)
+            for name in (names[i] if i < len(names) else "D" for i in range(missing))
+        )
+        self.world.settle(rest, sizes)
+        return Shape((*sizes, *known), input.step, input.dtype)
+
+    # arguments ----------------------------------------------------------------------------------------------
+    def dim(self, value: object) -> Dim:
+        """An argument that is one whole number.  An unknown one becomes a symbol."""
+        if isinstance(value, bool):
+            return int(value)
+        if isinstance(value, (int, Expr)):
+            return value
+        if isinstance(value, Unknown):
+            return value.size()
+        raise CannotTell(f"{value!r} is not a whole number")
+
+    def per_axis(self, *values: object, n: int | None = None) -> Any:
+        """Arguments that are one number or ``n`` numbers, each as a tuple of ``n``; one argument gives one tuple.
+
+        A tuple of the wrong length is CONV104.  An unknown argument gives ``n`` unknown numbers.
+        """
+        count = self.n if n is None else n
+        out = [self._per_axis(value, count) for value in values]
+        return out[0] if len(out) == 1 else out
+
+    def _per_axis(self, value: object, n: int) -> tuple[Dim, ...]:
+        if isinstance(value, Unknown):
+            return tuple(value.part(("axis", i), dims.unknown) for i in range(n))  # type: ignore[misc]
+        if not isinstance(value, (tuple, list)):
+            return (self.dim(value),) * n
+        if len(value) == 1:
+            return (self.dim(value[0]),) * n
+        sizes = tuple(self.dim(v) for v in value)
+        if len(sizes) == n:
+            return sizes
+        name = self.argument(value)
+        self.fail(
+            catalogue.tuple_length(argument=name, value=sizes, length=len(sizes), n=n, fix=_shorter(name, sizes, n)), name
+        )
+        return (*sizes, *(sizes[-1:] * n))[:n] if sizes else (1,) * n
+
+    def argument(self, value: object) -> str:
+        """The name of the argument that holds this very object."""
+        return next((name for name, held in self.args.items() if held is value), "argument")
+
+    def axis(self, input: Shape, value: object, argument: str = "dim", extra: int = 0) -> int:
+        """A dimension argument as an index from the left; ``extra`` is 1 where a new axis is inserted.
+
+        Out of range is CONV408.  For an input of unknown rank a negative index that lies in the known part stays
+        negative.
+        """
+        index = self.dim(value)
+        if not isinstance(index, int):
+            raise CannotTell(f"{argument} is not known")
+        if input.rest is not None:
+            if index < 0 and -index <= len(input.known):
+                return index
+            raise CannotTell(input.rest.reason)
+        count = len(input) + extra
+        limit = max(count, 1)
+        if not -limit <= index < limit:
+            self.fail(
+                catalogue.dim_range(argument=argument, value=index, given=input, source=self.origin(input)), argument
+            )
+            raise CannotTell(f"{argument} {index} is out of range")
+        return index + limit if index < 0 else index
+
+    def axes(self, input: Shape, value: object, argument: str = "dim") -> tuple[int, ...]:
+        """One dimension or several as indices from the left; ``None`` means all of them."""
+        if value is None:
+            return tuple(range(len(input)))
+        values = value if isinstance(value, (tuple, list)) else (value,)
+        return tuple(self.axis(input, v, argument) for v in values)
+
+    # sizes --------------------------------------------------------------------------------------------------
+    def unknown(self, low: int | None = 1) -> Dim:
+        """A size that is not known."""
+        return dims.unknown(low)
+
+    def sliding(
+        self,
+        sizes: Sequence[Dim],
+        kernel: Sequence[Dim],
+        stride: Sequence[Dim],
+        padding: Sequence[Dim],
+        dilation: Sequence[Dim],
+        ceil_mode: bool | None = False,
+    ) -> tuple[Dim, ...]:
+        """The output sizes of a window that slides over ``sizes``: the arithmetic of every convolution and pool.
+
+        ``floor((size + 2*padding - dilation*(kernel - 1) - 1) / stride) + 1`` per axis
+        (torch.nn.Conv2d, "Shape").  Reports a kernel larger than the padded input (CONV303) and, for known sizes,
+        quotients that are not whole (CONV301, CONV302).
+        """
+        from conv_lint.ops.window import slide
+
+        return tuple(
+            slide(self, axis, *values, ceil_mode)
+            for axis, values in enumerate(zip(sizes, kernel, stride, padding, dilation))
+        )
+
+    # where a number comes from ------------------------------------------------------------------------------
+    def origin(self, input: Shape, axis: int | None = None) -> Origin | None:
+        """The step that gave ``input`` its size at ``axis`` (its whole shape if ``None``)."""
+        return origin(input.step, axis) if input.step is not None else None
+
+
+def origin(step: Step, axis: int | None = None) -> Origin | None:
+    """Walk back from ``step`` over the steps that left the size at ``axis`` as it is.
+
+    ``axis`` counts as the shape of ``step`` does; over a change of rank it is taken from the right.
+    """
+    while step.parents:
+        parent = step.parents[0]
+        if axis is None or not _keeps(step.shape, parent.shape, axis):
+            break
+        if axis >= 0 and tuple.__len__(parent.shape) != tuple.__len__(step.shape):
+            axis -= tuple.__len__(step.shape)
+        step = parent
+    return Origin(step.label, step.place)
+
+
+def _keeps(shape: tuple[Dim, ...], before: tuple[Dim, ...], axis: int) -> bool:
+    count, count_before = tuple.__len__(shape), tuple.__len__(before)
+    here = axis if axis < 0 else axis - count
+    if not (-count <= here and -count_before <= here):
+        return False
+    size, old = tuple.__getitem__(shape, here), tuple.__getitem__(before, here)
+    return isinstance(size, (int, Expr)) and size == old
+
+
+def _shorter(name: str, sizes: tuple[Dim, ...], n: int) -> str:
+    if len(set(sizes)) == 1 and isinstance(sizes[0], int):
+        return f"write {name}={sizes[0]}"
+    return f"write {n} of them" if n > 1 else "write one number"
+
+
+def halved(sizes: Iterable[Dim]) -> tuple[Dim, ...]:
+    """Each size ``// 2``."""
+    return tuple(size // 2 for size in sizes)
+
+
+def all_le(left: Iterable[Dim], right: Iterable[Dim]) -> bool | None:
+    """Is every size at most its counterpart."""
+    return dims.every(dims.le(a, b) for a, b in zip(left, right))
+
+
+# running a rule ---------------------------------------------------------------------------------------------
+
+
+def run(rule: Callable[..., Any], op: Op, values: Mapping[str, object]) -> Any:
+    """Call a rule with the values it names.
+
+    Whatever it cannot do with unknown values is :class:`CannotTell`, with the reason of the first unknown one.
+    """
+    names = rule.__code__.co_varnames[1 : rule.__code__.co_argcount + rule.__code__.co_kwonlyargcount]
+    chosen = {name: values[name] for name in names}
+    try:
+        return rule(op, **chosen)
+    except (TypeError, AttributeError, ValueError) as error:
+        reason = next((u.reason for u in _unknowns(chosen.values())), None)
+        if reason is None:
+            raise
+        raise CannotTell(reason) from error
+
+
+def _unknowns(values: Iterable[object]) -> Iterable[Unknown]:
+    for value in values:
+        if isinstance(value, Unknown):
+            yield value
+        elif isinstance(value, (list, tuple)) and not isinstance(value, Shape):
+            yield from _unknowns(value)
+
+
+def evaluate(name: str, *args: object, training: bool | None = None, **kwargs: object) -> tuple[Any, list[Report]]:
+    """The result and the reports of one function or method of torch on plain arguments, a ``Shape`` for a tensor.
+
+    ``evaluate("torch.nn.functional.conv2d", Shape((1, 3, 8, 8)), Shape((4, 3, 3, 3)))``.  The result is ``None`` where
+    the rule cannot tell or has given up after a report.
+    """
+    row = FUNCTIONS[name]
+    world = Recorder()
+    bound = row.signature.bind(args, kwargs)
+    op = Op(name, row.n, name.rpartition(".")[2], bound, world)
+    op.training = training
+    try:
+        return run(row.rule, op, bound), world.reports
+    except CannotTell:
+        return None, world.reports
+
+
+def evaluate_layer(
+    name: str, args: Sequence[object], kwargs: Mapping[str, object], *inputs: object, training: bool | None = None
+) -> tuple[Any, list[Report]]:
+    """The result and the reports of constructing a layer of torch.nn and calling it once."""
+    row = LAYERS[name]
+    world = Recorder()
+    bound = row.signature.bind(args, kwargs)
+    label = name.rpartition(".")[2]
+    values = dict(bound)
+    try:
+        if row.build is not None:
+            values.update(run(row.build, Op(name, row.n, label, bound, world), bound))
+        if row.rule is None:
+            return None, world.reports
+        values.update(row.forward.bind(inputs, {}))
+        op = Op(name, row.n, label, values, world)
+        op.training = training
+        return run(row.rule, op, values), world.reports
+    except CannotTell:
+        return None, world.reports

@@ -1,0 +1,63 @@
+"""The window arithmetic that convolutions and pools share, and what is said of sizes that do not fit."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from conv_lint import catalogue, dims
+from conv_lint.dims import Dim
+
+if TYPE_CHECKING:
+    from conv_lint.ops.rule import Op
+
+
+def slide(
+    op: Op,
+    axis: int,
+    size: Dim,
+    kernel: Dim,
+    stride: Dim,
+    padding: Dim,
+    dilation: Dim,
+    ceil_mode: bool | None,
+) -> Dim:
+    """The output size along one axis (torch.nn.Conv2d and torch.nn.MaxPool2d, "Shape")."""
+    span = dilation * (kernel - 1) + 1
+    room = size + 2 * padding - span
+    if dims.lt(room, 0):
+        op.fail(catalogue.kernel_too_large(kernel=span, size=size + 2 * padding), "kernel_size")
+        return op.unknown()
+    if isinstance(stride, int) and stride < 1:
+        return op.unknown()
+    if ceil_mode is None:
+        return op.unknown()
+    if ceil_mode:
+        out = dims.ceildiv(room, stride) + 1
+        # The last window must start inside the input or its left padding.
+        starts_inside = dims.lt((out - 1) * stride, size + padding)
+        return out if starts_inside else out - 1 if starts_inside is False else op.unknown()
+    if all(isinstance(v, int) for v in (size, kernel, stride, padding, dilation)):
+        _say_of_quotient(op, axis, size, span, stride, padding)  # type: ignore[arg-type]
+    return room // stride + 1
+
+
+def _say_of_quotient(op: Op, axis: int, size: int, span: int, stride: int, padding: int) -> None:
+    """CONV301 where rows or columns of the input are never read, CONV302 where only padding is dropped.
+
+    The rows that a stride larger than the kernel skips between its windows are meant to be skipped, so as many at
+    the end are no loss either.
+    """
+    remainder = (size + 2 * padding - span) % stride
+    if not remainder:
+        return
+    lost = remainder - padding - max(0, stride - span)
+    quotient = f"{float(Fraction(size + 2 * padding - span, stride)):g}"
+    facts = {"size": size, "kernel": span, "padding": padding, "stride": stride, "quotient": quotient}
+    near = [str(n) for n in (size - remainder, size - remainder + stride) if n > 0]
+    fix = f"an input of {' or '.join(near)} fits exactly"
+    what = ("columns" if axis == op.n - 1 else "rows") if op.n > 1 else "values"
+    if lost > 0:
+        op.fail(catalogue.lossy_size(**facts, lost=lost, what=what[: -1 if lost == 1 else None], fix=fix), "stride")
+    else:
+        op.fail(catalogue.floored_size(**facts, fix=fix), "stride")

@@ -1,0 +1,307 @@
+"""What an expression may be.
+
+Known ints, floats, strings, bools, ``None`` and tuples are themselves.  An int that is not known is a
+:class:`~conv_lint.dims.Expr`.  Everything else is one of the classes below.  Mutable values derive from
+:class:`Mutable`, so that a branch that may not be taken can be undone and joined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Callable, NoReturn, SupportsIndex, TypeAlias, overload
+
+from conv_lint import dims
+from conv_lint.dims import Dim, Expr
+from conv_lint.finding import Step
+
+Value: TypeAlias = object
+
+
+class CannotTell(Exception):
+    """Raised inside a rule when what it needs is not known; the result becomes ``Unknown(reason)``."""
+
+
+# shapes -----------------------------------------------------------------------------------------------------
+
+
+class Rest:
+    """Stands first in a shape for leading dimensions whose number is not known.
+
+    The same object stands for the same dimensions, so a settled ``Rest`` settles every shape that holds it.
+    """
+
+    __slots__ = ("reason",)
+
+    def __init__(self, reason: str = "number of dimensions") -> None:
+        self.reason = reason
+
+    def _unknown(self, *_: object) -> NoReturn:
+        raise CannotTell(self.reason)
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _unknown
+    __floordiv__ = __rfloordiv__ = __mod__ = __neg__ = __int__ = __index__ = _unknown
+
+    def __repr__(self) -> str:
+        return "..."
+
+
+class Shape(tuple[Dim, ...]):
+    """A shape as the rules see it: a tuple of sizes that also knows the step that made it.
+
+    A shape of unknown rank begins with a :class:`Rest`.  Whatever depends on the unknown part (``len``, an index
+    from the left) raises :class:`CannotTell`, so that a rule can be written as if the rank were known; an index or
+    a slice from the right works: ``(*x[:-1], features)``.
+    """
+
+    step: Step | None
+    dtype: str | None
+
+    def __new__(cls, sizes: Iterable[Dim], step: Step | None = None, dtype: str | None = None) -> Shape:
+        self = super().__new__(cls, sizes)
+        self.step, self.dtype = step, dtype
+        return self
+
+    @property
+    def rest(self) -> Rest | None:
+        """The unknown leading part, or ``None`` if the rank is known."""
+        first = next(tuple.__iter__(self), None)
+        return first if isinstance(first, Rest) else None
+
+    @property
+    def known(self) -> tuple[Dim, ...]:
+        """The sizes after the unknown leading part: all of them if the rank is known."""
+        sizes = tuple(tuple.__iter__(self))
+        return sizes[1:] if sizes and isinstance(sizes[0], Rest) else sizes
+
+    def __len__(self) -> int:
+        if self.rest is not None:
+            raise CannotTell(self.rest.reason)
+        return tuple.__len__(self)
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Dim: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Dim, ...]: ...
+    def __getitem__(self, index: SupportsIndex | slice) -> Dim | tuple[Dim, ...]:
+        rest = self.rest
+        if rest is None:
+            return tuple.__getitem__(self, index)
+        count = tuple.__len__(self) - 1
+        if isinstance(index, slice):
+            start, stop = index.start, index.stop
+            from_right = (start is None or -count <= start < 0) and (stop is None or -count <= stop < 0)
+            if from_right and index.step in (None, 1):
+                return tuple.__getitem__(self, index)
+        elif -count <= index.__index__() < 0:
+            return tuple.__getitem__(self, index)
+        raise CannotTell(rest.reason)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def replaced(self, axis: int, size: Dim) -> Shape:
+        """The same shape with the size of one axis changed (negative axes count from the right)."""
+        if axis >= 0:
+            axis -= len(self)
+        tail = tuple.__getitem__(self, slice(axis + 1, None)) if axis != -1 else ()
+        return Shape((*self[:axis], size, *tail), self.step, self.dtype)
+
+    def __repr__(self) -> str:
+        return render_any(self)
+
+
+def render_any(sizes: Iterable[object]) -> str:
+    """A shape for a reader, ``(..., 64, H)`` where leading dimensions are not known."""
+    items = list(tuple.__iter__(sizes)) if isinstance(sizes, tuple) else list(sizes)
+    text = ["..." if isinstance(d, Rest) else dims.render(d) for d in items]  # type: ignore[arg-type]
+    return f"({text[0]},)" if len(text) == 1 else f"({', '.join(text)})"
+
+
+def any_shape(reason: str = "number of dimensions") -> Shape:
+    """A shape of which nothing is known."""
+    return Shape((Rest(reason),))  # type: ignore[arg-type]
+
+
+# unknown ----------------------------------------------------------------------------------------------------
+
+
+class Unknown:
+    """A value that the interpreter does not know, and why.
+
+    Reading the same attribute or item twice gives the same unknown, and using it as a size twice gives the same
+    symbol: one evaluation, one value.
+    """
+
+    __slots__ = ("name", "parts", "reason", "size_")
+
+    def __init__(self, reason: str, name: str = "?") -> None:
+        self.reason, self.name = reason, name
+        self.parts: dict[object, Value] = {}
+        self.size_: Expr | None = None
+
+    def size(self) -> Expr:
+        """This value, used as a number."""
+        if self.size_ is None:
+            self.size_ = dims.unknown() if self.name == "?" else dims.symbol(self.name, None)
+        return self.size_
+
+    def part(self, key: object, make: Callable[[], Value]) -> Value:
+        """An attribute or an item of the unknown value, the same one each time."""
+        if key not in self.parts:
+            self.parts[key] = make()
+        return self.parts[key]
+
+    def __repr__(self) -> str:
+        return f"Unknown({self.reason!r})"
+
+
+class Condition(Unknown):
+    """A truth value that is not known but is remembered: the same ``key`` has the same truth on one path."""
+
+    __slots__ = ("key", "negated")
+
+    def __init__(self, key: object, reason: str = "condition", negated: bool = False) -> None:
+        super().__init__(reason)
+        self.key, self.negated = key, negated
+
+    def inverse(self) -> Condition:
+        return Condition(self.key, self.reason, not self.negated)
+
+
+class Choice(Unknown):
+    """One of two values, by a condition: what a branch that was not decided leaves behind."""
+
+    __slots__ = ("condition", "other", "then")
+
+    def __init__(self, condition: Condition, then: Value, other: Value) -> None:
+        super().__init__("differs between branches")
+        self.condition, self.then, self.other = condition, then, other
+
+    @property
+    def depth(self) -> int:
+        return 1 + max(v.depth if isinstance(v, Choice) else 0 for v in (self.then, self.other))
+
+
+# tensors ----------------------------------------------------------------------------------------------------
+
+
+class Tensor:
+    """A tensor: its shape as far as it is known, the kind of its numbers, and the step that made it.
+
+    ``sure`` is false for an argument of ``forward`` that may be something else (a list, a dict).
+    """
+
+    __slots__ = ("attrs", "dtype", "parameter", "shape", "step", "sure")
+
+    def __init__(
+        self,
+        shape: Shape,
+        step: Step | None = None,
+        dtype: str | None = None,
+        sure: bool = True,
+        parameter: bool = False,
+    ) -> None:
+        self.shape, self.step, self.dtype, self.sure, self.parameter = shape, step, dtype, sure, parameter
+        self.attrs: dict[str, Value] = {}
+
+    def __repr__(self) -> str:
+        return f"Tensor{self.shape!r}"
+
+
+# mutable containers -----------------------------------------------------------------------------------------
+
+
+class Mutable:
+    """A value that can change.  The journal of a branch keeps what ``snapshot`` returns."""
+
+    __slots__ = ()
+
+    def snapshot(self) -> Any:
+        raise NotImplementedError
+
+    def restore(self, saved: Any) -> None:
+        raise NotImplementedError
+
+
+class List(Mutable):
+    """A list.  ``open`` gives a reason if it may hold more, other or fewer items than ``items``."""
+
+    __slots__ = ("items", "open")
+
+    def __init__(self, items: Iterable[Value] = (), open: str | None = None) -> None:
+        self.items = list(items)
+        self.open = open
+
+    def snapshot(self) -> tuple[list[Value], str | None]:
+        return list(self.items), self.open
+
+    def restore(self, saved: tuple[list[Value], str | None]) -> None:
+        self.items, self.open = list(saved[0]), saved[1]
+
+    def __repr__(self) -> str:
+        return f"List({self.items!r}{', open' if self.open else ''})"
+
+
+class Dict(Mutable):
+    """A dict, OrderedDict or Counter with known keys; ``open`` gives a reason if there may be others.
+
+    ``default`` is the factory of a defaultdict.
+    """
+
+    __slots__ = ("default", "items", "open")
+
+    def __init__(
+        self, items: Mapping[Any, Value] | None = None, open: str | None = None, default: Value = None
+    ) -> None:
+        self.items: dict[Any, Value] = dict(items or {})
+        self.open, self.default = open, default
+
+    def snapshot(self) -> tuple[dict[Any, Value], str | None]:
+        return dict(self.items), self.open
+
+    def restore(self, saved: tuple[dict[Any, Value], str | None]) -> None:
+        self.items, self.open = dict(saved[0]), saved[1]
+
+    def __repr__(self) -> str:
+        return f"Dict({self.items!r})"
+
+
+class Iter(Mutable):
+    """An iterator over known values: a generator, ``iter(...)``, ``zip``, ``map``."""
+
+    __slots__ = ("items", "open", "position")
+
+    def __init__(self, items: Iterable[Value], open: str | None = None) -> None:
+        self.items, self.open, self.position = list(items), open, 0
+
+    def snapshot(self) -> int:
+        return self.position
+
+    def restore(self, saved: int) -> None:
+        self.position = saved
+
+    def rest(self) -> Iterator[Value]:
+        while self.position < len(self.items):
+            self.position += 1
+            yield self.items[self.position - 1]
+
+
+# names of libraries -----------------------------------------------------------------------------------------
+
+
+class External:
+    """A name of a library that is not read: ``torch.nn.Conv2d``, ``math.ceil``."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, External) and other.name == self.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __repr__(self) -> str:
+        return f"External({self.name})"
