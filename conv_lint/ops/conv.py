@@ -22,7 +22,7 @@ PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 def conv_layer(op: Op, out_channels: Arg, kernel_size: Arg, stride: Arg, padding: Arg, dilation: Arg, groups: Arg, bias: Arg, padding_mode: Arg) -> Result:
     """weight: (out_channels, in_channels/groups, \\*kernel_size); bias: (out_channels,)."""
     made = _layer(op, out_channels, kernel_size, stride, dilation, groups, padding_mode)
-    _check_padding(op, padding, stride)
+    _check_padding(op, padding, stride, made["kernel_size"])
     if not isinstance(padding, str):
         made["padding"] = op.per_axis(padding)
     groups, kernel = op.dim(groups), made["kernel_size"]
@@ -103,7 +103,7 @@ def _common_divisors(a: int, b: int) -> str | None:
     return f"groups can be {', '.join(shown)}"
 
 
-def _check_padding(op: Op, padding: object, stride: object) -> None:
+def _check_padding(op: Op, padding: object, stride: object, kernel: tuple[Dim, ...]) -> None:
     if not isinstance(padding, str):
         sizes = () if isinstance(padding, Unknown) else op.per_axis(padding)
         _check_ranges(op, {"padding": sizes}, least=0)
@@ -112,7 +112,6 @@ def _check_padding(op: Op, padding: object, stride: object) -> None:
     elif padding == "same":
         strides = op.per_axis(stride)
         if any(dims.lt(1, s) for s in strides):
-            kernel = op.per_axis(op.args["kernel_size"])
             fix = kernel[0] // 2 if len(set(kernel)) == 1 else tuple(k // 2 for k in kernel)
             op.fail(catalogue.same_padding_stride(stride=strides if len(set(strides)) > 1 else strides[0], fix=fix), "padding")
 
@@ -150,6 +149,8 @@ def conv(op: Op, input: Shape, weight: Shape, bias: Arg, stride: Arg, padding: A
     out_channels, kernel = weight[0], weight[2:]
     if isinstance(bias, Shape):
         _check_bias(op, bias, out_channels)
+    if not op.is_layer:
+        _check_padding(op, padding, stride, kernel)
     stride, dilation = op.per_axis(stride, dilation)
     if padding == "same":
         return (*input[: -op.n - 1], out_channels, *input[-op.n :])
@@ -183,7 +184,7 @@ def conv_transpose(op: Op, input: Shape, weight: Shape, bias: Arg, stride: Arg, 
     sizes = []
     for size, kernel, s, p, o, d in zip(input[-op.n :], weight[2:], stride, padding, output_padding, dilation):
         out = (size - 1) * s - 2 * p + d * (kernel - 1) + o + 1
-        if lt(out, 1):
+        if lt(out, 0):  # torch accepts an empty output here
             op.fail(catalogue.empty_output(input=input, output=out, source=op.origin(input)))
             out = op.unknown()
         sizes.append(out)

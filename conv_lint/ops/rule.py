@@ -263,6 +263,11 @@ class Op:
         self.dtype: str | None = None
         self.training: bool | None = None
 
+    @property
+    def is_layer(self) -> bool:
+        """Is this the call of a layer, whose arguments were checked at its construction?"""
+        return self.name in LAYERS
+
     # faults -------------------------------------------------------------------------------------------------
     def fail(self, report: Report, at: str | None = None) -> None:
         """Report a definite fault; ``at`` is the argument to point at.  The rule goes on afterwards."""
