@@ -7,8 +7,8 @@ Known ints, floats, strings, bools, ``None`` and tuples are themselves.  An int 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Callable, NoReturn, SupportsIndex, TypeAlias, overload
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NoReturn, SupportsIndex, TypeAlias, overload
 
 from conv_lint import dims
 from conv_lint.dims import Dim, Expr

@@ -19,7 +19,17 @@ PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
 
 @layer_rule("nn.Conv{n}d" + CONV, "nn.LazyConv{n}d" + CONV.replace("in_channels, ", ""))
-def conv_layer(op: Op, out_channels: Arg, kernel_size: Arg, stride: Arg, padding: Arg, dilation: Arg, groups: Arg, bias: Arg, padding_mode: Arg) -> Result:
+def conv_layer(
+    op: Op,
+    out_channels: Arg,
+    kernel_size: Arg,
+    stride: Arg,
+    padding: Arg,
+    dilation: Arg,
+    groups: Arg,
+    bias: Arg,
+    padding_mode: Arg,
+) -> Result:
     """weight: (out_channels, in_channels/groups, \\*kernel_size); bias: (out_channels,)."""
     made = _layer(op, out_channels, kernel_size, stride, dilation, groups, padding_mode)
     _check_padding(op, padding, stride, made["kernel_size"])
@@ -32,11 +42,24 @@ def conv_layer(op: Op, out_channels: Arg, kernel_size: Arg, stride: Arg, padding
 
 
 @layer_rule("nn.ConvTranspose{n}d" + TRANSPOSED, "nn.LazyConvTranspose{n}d" + TRANSPOSED.replace("in_channels, ", ""))
-def conv_transpose_layer(op: Op, out_channels: Arg, kernel_size: Arg, stride: Arg, padding: Arg, output_padding: Arg, groups: Arg, bias: Arg, dilation: Arg, padding_mode: Arg) -> Result:
+def conv_transpose_layer(
+    op: Op,
+    out_channels: Arg,
+    kernel_size: Arg,
+    stride: Arg,
+    padding: Arg,
+    output_padding: Arg,
+    groups: Arg,
+    bias: Arg,
+    dilation: Arg,
+    padding_mode: Arg,
+) -> Result:
     """weight: (in_channels, out_channels/groups, \\*kernel_size); bias: (out_channels,)."""
     if isinstance(padding_mode, str) and padding_mode != "zeros":
         op.fail(
-            catalogue.padding_string(argument="padding_mode", value=repr(padding_mode), allowed="'zeros'", fix="'zeros'"),
+            catalogue.padding_string(
+                argument="padding_mode", value=repr(padding_mode), allowed="'zeros'", fix="'zeros'"
+            ),
             "padding_mode",
         )
         padding_mode = "zeros"
@@ -48,7 +71,9 @@ def conv_transpose_layer(op: Op, out_channels: Arg, kernel_size: Arg, stride: Ar
     return made
 
 
-def _layer(op: Op, out_channels: Arg, kernel_size: Arg, stride: Arg, dilation: Arg, groups: Arg, padding_mode: Arg) -> dict[str, object]:
+def _layer(
+    op: Op, out_channels: Arg, kernel_size: Arg, stride: Arg, dilation: Arg, groups: Arg, padding_mode: Arg
+) -> dict[str, object]:
     in_channels = op.args.get("in_channels")
     if in_channels is None:
         in_channels = op.unknown()
@@ -79,7 +104,9 @@ def _check_groups(op: Op, in_channels: Dim, out_channels: Dim, groups: Dim) -> N
     if isinstance(in_channels, int) and isinstance(out_channels, int):
         fix = _common_divisors(in_channels, out_channels)
     if not op.require(
-        divides(groups, in_channels), catalogue.in_channels_groups(channels=in_channels, groups=groups, fix=fix), "groups"
+        divides(groups, in_channels),
+        catalogue.in_channels_groups(channels=in_channels, groups=groups, fix=fix),
+        "groups",
     ):
         return
     if divides(groups, out_channels) is not False:
@@ -113,7 +140,10 @@ def _check_padding(op: Op, padding: object, stride: object, kernel: tuple[Dim, .
         strides = op.per_axis(stride)
         if any(dims.lt(1, s) for s in strides):
             fix = kernel[0] // 2 if len(set(kernel)) == 1 else tuple(k // 2 for k in kernel)
-            op.fail(catalogue.same_padding_stride(stride=strides if len(set(strides)) > 1 else strides[0], fix=fix), "padding")
+            op.fail(
+                catalogue.same_padding_stride(stride=strides if len(set(strides)) > 1 else strides[0], fix=fix),
+                "padding",
+            )
 
 
 def _unknown_word(op: Op, argument: str, word: str, allowed: tuple[str, ...]) -> None:
@@ -140,7 +170,9 @@ def _unknown_word(op: Op, argument: str, word: str, allowed: tuple[str, ...]) ->
     "F.conv{n}d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1)",
     "torch.conv{n}d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1)",
 )
-def conv(op: Op, input: Shape, weight: Shape, bias: Arg, stride: Arg, padding: Arg, dilation: Arg, groups: Arg) -> Result:
+def conv(
+    op: Op, input: Shape, weight: Shape, bias: Arg, stride: Arg, padding: Arg, dilation: Arg, groups: Arg
+) -> Result:
     """(N, C_in, \\*sizes) -> (N, C_out, \\*sizes'); the leading N may be left out."""
     input = op.require_rank(input, op.n + 1, op.n + 2)
     weight = op.require_rank(weight, op.n + 2)
@@ -164,7 +196,17 @@ def conv(op: Op, input: Shape, weight: Shape, bias: Arg, stride: Arg, padding: A
     "F.conv_transpose{n}d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1)",
     "torch.conv_transpose{n}d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1)",
 )
-def conv_transpose(op: Op, input: Shape, weight: Shape, bias: Arg, stride: Arg, padding: Arg, output_padding: Arg, groups: Arg, dilation: Arg) -> Result:
+def conv_transpose(
+    op: Op,
+    input: Shape,
+    weight: Shape,
+    bias: Arg,
+    stride: Arg,
+    padding: Arg,
+    output_padding: Arg,
+    groups: Arg,
+    dilation: Arg,
+) -> Result:
     """``(size - 1)*stride - 2*padding + dilation*(kernel - 1) + output_padding + 1`` per axis."""
     input = op.require_rank(input, op.n + 1, op.n + 2)
     weight = op.require_rank(weight, op.n + 2)

@@ -13,7 +13,16 @@ from conv_lint.values import Shape
     "F.max_pool{n}d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False)",
     "torch.max_pool{n}d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False)",
 )
-def max_pool(op: Op, input: Shape, kernel_size: Arg, stride: Arg, padding: Arg, dilation: Arg, ceil_mode: Arg, return_indices: Arg = False) -> Result:
+def max_pool(
+    op: Op,
+    input: Shape,
+    kernel_size: Arg,
+    stride: Arg,
+    padding: Arg,
+    dilation: Arg,
+    ceil_mode: Arg,
+    return_indices: Arg = False,
+) -> Result:
     """(N, C, \\*sizes) -> (N, C, \\*sizes'); N may be left out."""
     input = op.require_rank(input, op.n + 1, op.n + 2)
     out = _pooled(op, input, kernel_size, stride, padding, dilation, ceil_mode)
@@ -33,7 +42,9 @@ def avg_pool(op: Op, input: Shape, kernel_size: Arg, stride: Arg, padding: Arg, 
     return _pooled(op, input, kernel_size, stride, padding, 1, ceil_mode)
 
 
-def _pooled(op: Op, input: Shape, kernel_size: Arg, stride: Arg, padding: Arg, dilation: Arg, ceil_mode: Arg) -> tuple[Dim, ...]:
+def _pooled(
+    op: Op, input: Shape, kernel_size: Arg, stride: Arg, padding: Arg, dilation: Arg, ceil_mode: Arg
+) -> tuple[Dim, ...]:
     # torch reads stride=None and an empty tuple as "the kernel".
     stride = kernel_size if stride is None or stride == () else stride
     kernel, stride, padding, dilation = op.per_axis(kernel_size, stride, padding, dilation)
@@ -84,6 +95,8 @@ def _adapted(op: Op, input: Shape, output_size: object) -> tuple[Dim, ...]:
     if isinstance(output_size, (tuple, list)):
         wanted = [1 if size is None else size for size in output_size]
         out = op._per_axis(tuple(wanted), op.n) if None in output_size else op.per_axis(output_size)
-        return tuple(old if i < len(output_size) and output_size[i] is None else new
-                     for i, (old, new) in enumerate(zip(sizes, out)))
+        return tuple(
+            old if i < len(output_size) and output_size[i] is None else new
+            for i, (old, new) in enumerate(zip(sizes, out))
+        )
     return op.per_axis(output_size)  # type: ignore[no-any-return]

@@ -89,7 +89,7 @@ class Signature:
         return bound
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def parse_signature(text: str) -> Signature:
     """``"(input, dim=None, *, out=None)"`` as a :class:`Signature`; defaults are Python literals."""
     function = ast.parse(f"def f{text}: pass").body[0]
@@ -316,7 +316,9 @@ class Op:
         usual = [r for r in ranks if r >= len(known)]
         if not usual:
             return self.require_rank(Shape(known, input.step), *ranks)
-        names = ("B", "C", "D", "H", "W") if usual[-1] == 5 else ("B", "C", "H", "W") if usual[-1] == 4 else ("B", "C", "L")
+        names = (
+            ("B", "C", "D", "H", "W") if usual[-1] == 5 else ("B", "C", "H", "W") if usual[-1] == 4 else ("B", "C", "L")
+        )
         missing = usual[-1] - len(known)
         sizes = tuple(
             dims.unknown(1) if name == "C" else dims.symbol(name)
@@ -357,7 +359,8 @@ class Op:
             return sizes
         name = self.argument(value)
         self.fail(
-            catalogue.tuple_length(argument=name, value=sizes, length=len(sizes), n=n, fix=_shorter(name, sizes, n)), name
+            catalogue.tuple_length(argument=name, value=sizes, length=len(sizes), n=n, fix=_shorter(name, sizes, n)),
+            name,
         )
         return (*sizes, *(sizes[-1:] * n))[:n] if sizes else (1,) * n
 

@@ -91,7 +91,9 @@ def check(name: str, *args: Any, missed: bool = False, unknown: bool = False, **
     compare(where, want, error, result, reports, missed, unknown)
     if error is None:
         symbolic = {}
-        result, reports = evaluate(name, *symbols_for(args, symbolic), **{k: symbols_for(v, symbolic) for k, v in kwargs.items()})
+        result, reports = evaluate(
+            name, *symbols_for(args, symbolic), **{k: symbols_for(v, symbolic) for k, v in kwargs.items()}
+        )
         check_symbolic(where, want, result, reports, symbolic)
     return want
 
