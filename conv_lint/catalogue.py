@@ -179,7 +179,7 @@ empty_output = Rule(
 one_value_per_channel = Rule(
     "CONV305",
     "one-value-per-channel",
-    "{layer} in training needs more than one value per channel but is given {given}[ ({source})]",
+    "{layer}[ {when}] needs more than one value per {what} but is given {given}[ ({source})]",
 )
 reflect_too_large = Rule(
     "CONV306",

@@ -39,6 +39,8 @@ SURFACES = {
     "Tensor.": "torch.Tensor.",
     "einops.": "einops.",
 }
+#: A name below one of these is a layer, ``torch.nn.functional`` aside.
+LAYER_PACKAGES = ("torch.nn.", "einops.layers.")
 F = TypeVar("F", bound=Callable[..., Any])
 #: An argument of a rule that is no tensor: a number, a tuple, a string, or an ``Unknown``.
 Arg: TypeAlias = Any
@@ -197,7 +199,7 @@ def _dimensions(name: str) -> int:
 
 
 def _register(name: str, n: int, text: str, rule: Callable[..., Any]) -> None:
-    if name.startswith("torch.nn.") and not name.startswith("torch.nn.functional."):
+    if name.startswith(LAYER_PACKAGES) and not name.startswith("torch.nn.functional."):
         name, is_call, _ = name.partition(".forward")
         layer = LAYERS.setdefault(name, LayerRow(name))
         layer.n, layer.rule = n or layer.n or _dimensions(name), rule
@@ -310,6 +312,15 @@ class Op:
         self.fail(catalogue.rank(takes=words, given=input, rank=len(input), source=self.origin(input), fix=fix))
         raise CannotTell(f"{self.label} is given {len(input)} dimensions")
 
+    def require_rank_from(self, input: Shape, least: int) -> Shape:
+        """``input`` must have at least ``least`` dimensions; an unknown rank is left as it is.  Raises
+        :class:`CannotTell` after a finding."""
+        if input.rest is not None or len(input) >= least:
+            return input
+        words = f"an input of at least {least} dimension{'s' * (least != 1)}"
+        self.fail(catalogue.rank(takes=words, given=input, rank=len(input), source=self.origin(input)))
+        raise CannotTell(f"{self.label} is given {len(input)} dimensions")
+
     def _settled(self, input: Shape, ranks: tuple[int, ...]) -> Shape:
         known, rest = input.known, input.rest
         assert rest is not None
@@ -337,6 +348,13 @@ class Op:
         if isinstance(value, Unknown):
             return value.size()
         raise CannotTell(f"{value!r} is not a whole number")
+
+    def require_least(self, argument: str, value: object, least: int = 1) -> Dim:
+        """An argument that is one whole number, at least ``least``; otherwise CONV103."""
+        size = self.dim(value)
+        report = catalogue.argument_range(argument=argument, value=size, allowed=f"at least {least}")
+        self.require(dims.le(least, size), report, argument)
+        return size
 
     def per_axis(self, *values: object, n: int | None = None) -> Any:
         """Arguments that are one number or ``n`` numbers, each as a tuple of ``n``; one argument gives one tuple.
@@ -479,7 +497,7 @@ def run(rule: Callable[..., Any], op: Op, values: Mapping[str, object]) -> Any:
     Whatever it cannot do with unknown values is :class:`CannotTell`, with the reason of the first unknown one.
     """
     names = rule.__code__.co_varnames[1 : rule.__code__.co_argcount + rule.__code__.co_kwonlyargcount]
-    chosen = {name: values[name] for name in names}
+    chosen = {name: values[name] for name in names if name in values}  # else the rule's own default
     try:
         return rule(op, **chosen)
     except (TypeError, AttributeError, ValueError) as error:

@@ -1,0 +1,187 @@
+"""What a branch changes, so that it can be undone, and what two branches leave behind, joined."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from conv_lint import dims
+from conv_lint.dims import Dim, Expr, Symbol
+from conv_lint.interpreter.objects import MISSING, Class, Frame, Instance
+from conv_lint.values import (
+    Choice,
+    Condition,
+    Dict,
+    Iter,
+    List,
+    Mutable,
+    Rest,
+    Shape,
+    Tensor,
+    Unknown,
+    Value,
+    any_shape,
+)
+
+#: A choice among more alternatives than this is unknown.
+MAX_CHOICE_DEPTH = 4
+
+
+class Facts(Mutable):
+    """What is known on the current path.
+
+    ``sizes``: what symbols must be; ``rests``: what unknown leading dimensions are; ``truths``: conditions already
+    taken; ``values``: unknown values that a comparison has pinned down.
+    """
+
+    def __init__(self) -> None:
+        self.sizes: dict[Symbol, Dim] = {}
+        self.rests: dict[Rest, tuple[Dim, ...]] = {}
+        self.truths: dict[object, bool] = {}
+        self.values: dict[Unknown, Value] = {}
+
+    def snapshot(self) -> tuple[dict[Any, Any], ...]:
+        return dict(self.sizes), dict(self.rests), dict(self.truths), dict(self.values)
+
+    def restore(self, saved: tuple[dict[Any, Any], ...]) -> None:
+        self.sizes, self.rests, self.truths, self.values = (dict(part) for part in saved)
+
+
+class Journal:
+    """Keeps, for each open branch, the objects as they were before it first changed them."""
+
+    def __init__(self) -> None:
+        self.levels: list[dict[Mutable, Any]] = []
+
+    def touch(self, target: Mutable) -> None:
+        """Call before every change of a mutable value."""
+        if self.levels and target not in self.levels[-1]:
+            self.levels[-1][target] = target.snapshot()
+
+    def begin(self) -> None:
+        self.levels.append({})
+
+    def end(self) -> dict[Mutable, Any]:
+        """Close a branch: undo what it changed, and return each changed object's state after it."""
+        before = self.levels.pop()
+        after = {target: target.snapshot() for target in before}
+        for target, state in before.items():
+            target.restore(state)
+        return after
+
+    def apply(self, states: dict[Mutable, Any]) -> None:
+        """Put objects into given states, as changes of the branch that is now open."""
+        for target, state in states.items():
+            self.touch(target)
+            target.restore(state)
+
+    def merge(self, condition: Condition | None, one: dict[Mutable, Any], two: dict[Mutable, Any]) -> None:
+        """Join the states after two branches into the branch that is now open."""
+        for target in {**one, **two}:
+            now = target.snapshot() if target not in one or target not in two else None
+            left = one[target] if target in one else now
+            right = two[target] if target in two else now
+            self.touch(target)
+            target.restore(join_states(condition, target, left, right))
+
+
+# joining ----------------------------------------------------------------------------------------------------
+
+
+def join_states(condition: Condition | None, target: Mutable, one: Any, two: Any) -> Any:
+    """The state of an object that is in either of two states."""
+    match target:
+        case Frame() | Class():
+            return _join_dicts(condition, one, two)
+        case Instance():
+            attrs = _join_dicts(condition, one[0], two[0])
+            training = one[3] if one[3] is two[3] else None
+            return attrs, one[1] or two[1], one[2] or two[2], training
+        case List():
+            items, closed = _join_items(condition, one[0], two[0])
+            return items, one[1] or two[1] or (None if closed else "length differs between branches")
+        case Dict():
+            differ = None if one[0].keys() == two[0].keys() else "keys differ between branches"
+            return _join_dicts(condition, one[0], two[0]), one[1] or two[1] or differ
+        case Iter():
+            return min(one, two)
+        case Facts():
+            return _join_facts(one, two)
+    return one
+
+
+def _join_dicts(condition: Condition | None, one: dict[Any, Value], two: dict[Any, Value]) -> dict[Any, Value]:
+    return {key: join(condition, one.get(key, MISSING), two.get(key, MISSING)) for key in {**one, **two}}
+
+
+def _join_items(condition: Condition | None, one: list[Value], two: list[Value]) -> tuple[list[Value], bool]:
+    if len(one) == len(two):
+        return [join(condition, a, b) for a, b in zip(one, two)], True
+    shared = min(len(one), len(two))
+    return [join(condition, a, b) for a, b in zip(one[:shared], two[:shared])], False
+
+
+def _join_facts(one: tuple[dict[Any, Any], ...], two: tuple[dict[Any, Any], ...]) -> tuple[dict[Any, Any], ...]:
+    sizes, truths, values = (
+        {k: v for k, v in one[i].items() if k in two[i] and two[i][k] == v and type(v) is type(two[i][k])}
+        for i in (0, 2, 3)
+    )
+    rests = {
+        rest: tuple(join_sizes(a, b) for a, b in zip(here, two[1][rest]))
+        for rest, here in one[1].items()
+        if rest in two[1] and len(two[1][rest]) == len(here)
+    }
+    return sizes, rests, truths, values
+
+
+def join_sizes(a: Dim, b: Dim) -> Dim:
+    """One size that is either of two."""
+    if a is b or a == b:
+        return a
+    if isinstance(a, Rest) or isinstance(b, Rest):
+        return a
+    lows = [x for x in (dims.low(a), dims.low(b)) if x is not None]
+    return dims.unknown(min(lows) if len(lows) == 2 else None)
+
+
+def join_shapes(a: Shape, b: Shape) -> Shape:
+    """One shape that is either of two; of unknown rank where their ranks differ."""
+    left, right = tuple(tuple.__iter__(a)), tuple(tuple.__iter__(b))
+    if left == right:
+        return a
+    if len(left) != len(right) or a.rest is not b.rest:
+        return any_shape("the number of dimensions differs between branches")
+    return Shape(tuple(join_sizes(x, y) for x, y in zip(left, right)), a.step, a.dtype)
+
+
+def same(a: Value, b: Value) -> bool:
+    """Are two values one and the same."""
+    if a is b:
+        return True
+    if isinstance(a, (int, float, str, bytes, type(None))) and isinstance(b, (int, float, str, bytes, type(None))):
+        return type(a) is type(b) and a == b
+    if isinstance(a, Expr) and isinstance(b, Expr):
+        return a == b
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b))
+    if isinstance(a, Condition) and isinstance(b, Condition):
+        return a.key == b.key and a.negated == b.negated
+    return type(a).__name__ == "External" and a == b
+
+
+def join(condition: Condition | None, a: Value, b: Value) -> Value:
+    """One value that is ``a`` where the condition holds and ``b`` where it does not."""
+    if a is MISSING or b is MISSING:
+        return b if a is MISSING else a
+    if same(a, b):
+        return a
+    if isinstance(a, Tensor) and isinstance(b, Tensor):
+        shape = join_shapes(a.shape, b.shape)
+        return Tensor(shape, a.step, a.dtype if a.dtype == b.dtype else None, a.sure and b.sure)
+    if isinstance(a, tuple) and isinstance(b, tuple) and len(a) == len(b):
+        return tuple(join(condition, x, y) for x, y in zip(a, b))
+    if isinstance(a, List) and isinstance(b, List) and not (a.open or b.open) and len(a.items) == len(b.items):
+        return List([join(condition, x, y) for x, y in zip(a.items, b.items)])
+    if condition is None:
+        return Unknown("changes in a loop")
+    choice = Choice(condition, a, b)
+    return choice if choice.depth <= MAX_CHOICE_DEPTH else Unknown("differs between branches")

@@ -1,0 +1,292 @@
+"""The machine: what every part of the interpreter shares.  The current path's facts, the journal of open branches, the
+budget, and what has been found."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import libcst as cst
+
+from conv_lint import dims
+from conv_lint.dims import Dim, Expr
+from conv_lint.finding import Finding, Place
+from conv_lint.interpreter.journal import Facts, Journal, join, join_states
+from conv_lint.interpreter.objects import Frame, Instance, Pending
+from conv_lint.project import Project
+from conv_lint.tree import Tree
+from conv_lint.values import Choice, Condition, Rest, Shape, Tensor, Unknown, Value
+
+T = TypeVar("T")
+
+
+class OutOfBudget(Exception):
+    """The work allowed for the file, or for one entry, is used up."""
+
+
+class PythonRaise(Exception):
+    """The checked program raises here, on this path."""
+
+    def __init__(self, name: str = "") -> None:
+        super().__init__(name)
+        self.name = name
+
+
+@dataclass
+class Limits:
+    """How much work one file may cost: evaluated nodes, seconds, depth of calls, rounds of one loop."""
+
+    steps: int = 1_500_000
+    entry_steps: int = 400_000
+    seconds: float = 8.0
+    depth: int = 50
+    rounds: int = 2_000
+
+
+@dataclass
+class Note:
+    """Something that was not understood, and where."""
+
+    reason: str
+    place: Place | None
+
+
+@dataclass
+class Flow:
+    """How a statement ended, if not by running on to the next: return, break or continue."""
+
+    kind: str
+    value: Value = None
+
+
+@dataclass
+class LayerCall:
+    """A call of a layer, for those who watch: its module, and what went in and came out."""
+
+    module: Instance
+    inputs: tuple[Value, ...]
+    result: Value
+
+
+@dataclass
+class Machine:
+    """One run over one file."""
+
+    tree: Tree
+    project: Project
+    limits: Limits = field(default_factory=Limits)
+    facts: Facts = field(default_factory=Facts)
+    journal: Journal = field(default_factory=Journal)
+    findings: list[Finding] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    namespaces: dict[str, Any] = field(default_factory=dict)
+    peeks: dict[tuple[Rest, int], Expr] = field(default_factory=dict)
+    steps: int = 0
+    entry_start: int = 0
+    muted: int = 0
+    catching: int = 0
+    prefer_batched: bool = True
+    rank_was_assumed: bool = False
+    watch: Callable[[LayerCall], None] | None = None
+    training: Value = field(default_factory=lambda: Condition("training", "self.training"))
+    started: float = field(default_factory=time.monotonic)
+    stop: bool = False
+
+    # budget -------------------------------------------------------------------------------------------------
+    def tick(self) -> None:
+        """Count one evaluated node."""
+        self.steps += 1
+        if not self.steps & 1023 and time.monotonic() - self.started > self.limits.seconds:
+            self.stop = True
+        if self.stop or self.steps > self.limits.steps or self.steps - self.entry_start > self.limits.entry_steps:
+            raise OutOfBudget
+
+    # facts --------------------------------------------------------------------------------------------------
+    def size(self, dim: Dim) -> Dim:
+        """A size with everything that is known by now filled in."""
+        return dims.substitute(dim, self.facts.sizes) if self.facts.sizes else dim
+
+    def shape(self, shape: Shape) -> Shape:
+        """A shape with everything that is known by now filled in."""
+        facts = self.facts
+        rest = shape.rest
+        if rest is not None and rest in facts.rests:
+            shape = self.shape(Shape((*facts.rests[rest], *shape.known), shape.step, shape.dtype))
+        if not facts.sizes:
+            return shape
+        sizes = tuple(d if isinstance(d, (int, Rest)) else self.size(d) for d in tuple.__iter__(shape))
+        return Shape(sizes, shape.step, shape.dtype)
+
+    def resolve(self, value: Value) -> Value:
+        """A value with choices that are decided by now taken."""
+        while isinstance(value, Unknown):
+            if isinstance(value, Choice):
+                truth = self.known_truth(value.condition)
+                if truth is None:
+                    return value
+                value = value.then if truth else value.other
+            elif isinstance(value, Condition):
+                truth = self.known_truth(value)
+                return value if truth is None else truth
+            elif value in self.facts.values:
+                value = self.facts.values[value]
+            else:
+                return value
+        if isinstance(value, Expr):
+            return self.size(value)
+        return value
+
+    def known_truth(self, condition: Condition) -> bool | None:
+        """What the path so far says of a condition."""
+        truth = self.facts.truths.get(condition.key)
+        if truth is None and isinstance(condition.key, tuple) and condition.key[0] in ("size==", "size<="):
+            compare = dims.eq if condition.key[0] == "size==" else dims.le
+            truth = compare(self.size(condition.key[1]), self.size(condition.key[2]))
+        return None if truth is None else truth != condition.negated
+
+    def assume(self, condition: Condition, truth: bool) -> None:
+        """On this path the condition has this truth."""
+        self.journal.touch(self.facts)
+        holds = truth != condition.negated
+        self.facts.truths[condition.key] = holds
+        key = condition.key
+        if isinstance(key, tuple):
+            if key[0] == "size==" and holds:
+                self.equate(key[1], key[2])
+            elif key[0] == "==" and holds:
+                self.facts.values[key[1]] = key[2]
+            elif key[0] == "and" and holds:
+                self.assume(key[1], True)
+                self.assume(key[2], True)
+            elif key[0] == "or" and not holds:
+                self.assume(key[1], False)
+                self.assume(key[2], False)
+
+    def equate(self, a: Dim, b: Dim) -> None:
+        """From here on the two sizes are equal."""
+        solved = dims.solve(self.size(a), self.size(b))
+        if solved is None:
+            return
+        symbol, value = solved
+        if isinstance(value, int) and symbol.low is not None and value < symbol.low:
+            return
+        self.journal.touch(self.facts)
+        known = {symbol: value}
+        sizes = {s: dims.substitute(d, known) for s, d in self.facts.sizes.items()}
+        sizes[symbol] = value
+        self.facts.sizes = sizes
+
+    def settle(self, rest: Rest, sizes: tuple[Dim, ...]) -> None:
+        """From here on the unknown leading dimensions are these."""
+        self.journal.touch(self.facts)
+        self.facts.rests[rest] = sizes
+        for (peeked, index), expr in list(self.peeks.items()):
+            if peeked is rest and -len(sizes) <= index < len(sizes):
+                self.equate(expr, sizes[index])
+
+    def peek(self, tensor: Tensor, index: int) -> Dim:
+        """``x.shape[index]``; where the rank is not known, a symbol that is bound once it is."""
+        shape = self.shape(tensor.shape)
+        rest = shape.rest
+        known = shape.known
+        if rest is None or (index < 0 and -index <= len(known)):
+            return known[index]
+        key = (rest, index + len(known) if index < 0 else index)
+        if key not in self.peeks:
+            names = {0: "B", 2: "H", 3: "W", -1: "W", -2: "H"}
+            self.peeks[key] = dims.symbol(names[index]) if index in names else dims.unknown(1)
+        return self.size(self.peeks[key])
+
+    # branches -----------------------------------------------------------------------------------------------
+    def branch(
+        self, frame: Frame, condition: Condition, then: Callable[[], Flow | None], other: Callable[[], Flow | None]
+    ) -> Flow | None:
+        """Run both sides of a condition that is not decided, and join what they leave.
+
+        A side that raises is dropped; a side that returns (breaks, continues) is set aside until its function (its
+        loop) ends.
+        """
+        one, after_one = self._side(condition, True, then)
+        two, after_two = self._side(condition, False, other)
+        if isinstance(one, PythonRaise) and isinstance(two, PythonRaise):
+            raise one
+        if isinstance(one, PythonRaise) or isinstance(two, PythonRaise):
+            self.journal.apply(after_two if isinstance(one, PythonRaise) else after_one)
+            return two if isinstance(one, PythonRaise) else one  # type: ignore[return-value]
+        if one is None and two is None:
+            self.journal.merge(condition, after_one, after_two)
+            return None
+        if one is not None and two is not None and one.kind == two.kind:
+            self.journal.merge(condition, after_one, after_two)
+            return Flow(one.kind, join(condition, one.value, two.value))
+        if one is not None:
+            frame.pending.append(Pending(one.kind, one.value, condition, after_one))
+            self.journal.apply(after_two)
+            return two
+        assert two is not None
+        frame.pending.append(Pending(two.kind, two.value, condition.inverse(), after_two))
+        self.journal.apply(after_one)
+        return None
+
+    def _side(
+        self, condition: Condition, truth: bool, run: Callable[[], Flow | None]
+    ) -> tuple[Flow | PythonRaise | None, dict[Any, Any]]:
+        self.journal.begin()
+        result: Flow | PythonRaise | None
+        try:
+            self.assume(condition, truth)
+            result = run()
+        except PythonRaise as error:
+            result = error
+        finally:
+            after = self.journal.end()
+        return result, after
+
+    def join_pending(self, pending: Pending) -> None:
+        """Join the changes of a branch that left early into the current state."""
+        for target, state in pending.changes.items():
+            self.journal.touch(target)
+            target.restore(join_states(pending.condition, target, state, target.snapshot()))
+
+    def choose(self, frame: Frame, value: Choice, use: Callable[[Value], Value]) -> Value:
+        """Apply ``use`` to both alternatives of a choice, each on its own path, and join the results."""
+
+        def side(alternative: Value) -> Callable[[], Flow]:
+            return lambda: Flow("value", use(self.resolve(alternative)))
+
+        flow = self.branch(frame, value.condition, side(value.then), side(value.other))
+        return flow.value if flow else None
+
+    @contextmanager
+    def isolated(self) -> Iterator[None]:
+        """Run something that belongs to no branch (the top level of an imported file)."""
+        facts, journal, muted = self.facts, self.journal, self.muted
+        self.facts, self.journal, self.muted = Facts(), Journal(), muted + 1
+        try:
+            yield
+        finally:
+            self.facts, self.journal, self.muted = facts, journal, muted
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Report nothing meanwhile."""
+        self.muted += 1
+        try:
+            yield
+        finally:
+            self.muted -= 1
+
+    # reports ------------------------------------------------------------------------------------------------
+    def unknown(self, reason: str, frame: Frame | None = None, node: cst.CSTNode | None = None) -> Unknown:
+        """A value that is not known, remembered with its place."""
+        if not self.muted and frame is not None and node is not None:
+            self.notes.append(Note(reason, frame.place(node)))
+        return Unknown(reason)
+
+    def report(self, finding: Finding) -> None:
+        """Keep a finding, unless reports are muted here."""
+        if not self.muted:
+            self.findings.append(finding)

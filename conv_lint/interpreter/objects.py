@@ -1,0 +1,320 @@
+"""What Python's own statements make: functions, classes, instances, modules, and the frames they live in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import libcst as cst
+
+from conv_lint.finding import Place
+from conv_lint.ops.rule import LayerRow
+from conv_lint.tree import Tree
+from conv_lint.values import External, Mutable, Tensor, Value
+
+if TYPE_CHECKING:
+    from conv_lint.interpreter.modules import Namespace
+
+MISSING: Any = type("Missing", (), {"__repr__": lambda self: "MISSING"})()
+
+
+@dataclass(eq=False)
+class Call:
+    """A call on the stack: its node, the frame it stands in, and the expression behind each parameter."""
+
+    node: cst.CSTNode
+    frame: Frame
+
+
+@dataclass(eq=False)
+class Pending:
+    """A branch that left early: how, with what value, and what it had changed."""
+
+    kind: str
+    value: Value
+    condition: Any
+    changes: dict[Any, Any]
+
+
+@dataclass(eq=False)
+class Frame(Mutable):
+    """The names of one running function, class body or module.
+
+    ``arguments``: for each parameter the expression that the caller wrote and the caller's frame (``None``: the
+    default, then the expression stands in the ``def``).
+    """
+
+    tree: Tree
+    namespace: Namespace
+    parent: Frame | None = None
+    function: Function | None = None
+    call: Call | None = None
+    self_value: Value = None
+    locals: dict[str, Value] = field(default_factory=dict)
+    arguments: dict[str, tuple[cst.CSTNode, Frame | None]] = field(default_factory=dict)
+    pending: list[Pending] = field(default_factory=list)
+    declared: dict[str, str] = field(default_factory=dict)
+    yields: list[Value] | None = None
+    depth: int = 0
+
+    def snapshot(self) -> dict[str, Value]:
+        return dict(self.locals)
+
+    def restore(self, saved: dict[str, Value]) -> None:
+        self.locals = dict(saved)
+
+    def place(self, node: cst.CSTNode) -> Place:
+        return Place(self.tree, node)
+
+    def stack(self) -> Iterator[Frame]:
+        """This frame and its callers."""
+        frame: Frame | None = self
+        while frame is not None:
+            yield frame
+            frame = frame.call.frame if frame.call else None
+
+
+@dataclass(eq=False)
+class Function:
+    """A ``def`` or a ``lambda`` with the frame that it closes over."""
+
+    node: cst.FunctionDef | cst.Lambda
+    tree: Tree
+    frame: Frame
+    name: str
+    defaults: dict[str, Value] = field(default_factory=dict)
+    owner: Class | None = None
+    kind: str = ""
+    attrs: dict[str, Value] = field(default_factory=dict)
+    is_generator: bool | None = None
+
+    def __repr__(self) -> str:
+        return f"Function({self.name})"
+
+
+@dataclass(eq=False)
+class Class(Mutable):
+    """A class of the checked code."""
+
+    name: str
+    node: cst.ClassDef | None
+    tree: Tree
+    frame: Frame
+    bases: tuple[Value, ...] = ()
+    attrs: dict[str, Value] = field(default_factory=dict)
+    kind: str = ""
+    fields: dict[str, Value] = field(default_factory=dict)
+    _mro: tuple[Value, ...] | None = None
+
+    def snapshot(self) -> dict[str, Value]:
+        return dict(self.attrs)
+
+    def restore(self, saved: dict[str, Value]) -> None:
+        self.attrs = dict(saved)
+
+    @property
+    def mro(self) -> tuple[Value, ...]:
+        """The method resolution order: this class, its bases, library classes as :class:`External`, unknown bases."""
+        if self._mro is None:
+            self._mro = (self,)  # a cycle of bases ends here
+            self._mro = (self, *_merge([*(_linear(b) for b in self.bases), list(self.bases)]))
+        return self._mro
+
+    def find(self, name: str, after: Class | None = None) -> Value:
+        """An attribute along the mro (behind ``after``, for ``super()``); :data:`MISSING` if no class has it.
+
+        A library or unknown base that may have it ends the search: it is returned itself, as the answer's owner.
+        """
+        order = self.mro
+        start = order.index(after) + 1 if after in order else 0
+        for base in order[start:]:
+            if isinstance(base, Class):
+                if name in base.attrs:
+                    return base.attrs[name]
+            elif not (isinstance(base, External) and base.name in _PLAIN_BASES):
+                return Inherited(base, name)
+        return MISSING
+
+    def library_bases(self) -> Iterator[External]:
+        return (b for b in self.mro if isinstance(b, External))
+
+    @property
+    def is_module(self) -> bool:
+        """Does it derive from torch.nn.Module, as far as its bases are known?"""
+        return any(is_module_name(b.name) for b in self.library_bases())
+
+    def __repr__(self) -> str:
+        return f"Class({self.name})"
+
+
+_PLAIN_BASES = frozenset({"object", "abc.ABC", "typing.Generic", "typing.Protocol", "enum.Enum"})
+
+
+def is_module_name(name: str) -> bool:
+    """Is it a class of torch.nn, or of a library whose base class is one?"""
+    return (
+        name.startswith("torch.nn.") and not name.startswith(("torch.nn.functional", "torch.nn.init", "torch.nn.Param"))
+    ) or name.rpartition(".")[2] in ("LightningModule", "ModelMixin", "PreTrainedModel", "BaseModule")
+
+
+def _linear(base: Value) -> list[Value]:
+    return list(base.mro) if isinstance(base, Class) else [base]
+
+
+def _merge(orders: list[list[Value]]) -> list[Value]:
+    """C3 linearization; an inconsistent order is taken as it comes."""
+    out: list[Value] = []
+    orders = [o for o in orders if o]
+    while orders:
+        head = next(
+            (o[0] for o in orders if not any(o[0] in other[1:] for other in orders)),
+            orders[0][0],
+        )
+        out.append(head)
+        orders = [rest for o in orders if (rest := [b for b in o if b != head])]
+    return out
+
+
+@dataclass(frozen=True)
+class Inherited:
+    """An attribute that a library class, or an unknown base, provides."""
+
+    base: Value
+    name: str
+
+
+@dataclass(eq=False)
+class Layer:
+    """What makes an instance a layer of torch.nn: its row and the bound arguments of its construction."""
+
+    row: LayerRow
+    arguments: dict[str, Value]
+    call: Call
+
+
+@dataclass(eq=False)
+class Instance(Mutable):
+    """An object of a class of the checked code or of a torch.nn class.
+
+    ``cls``: a :class:`Class`, or the :class:`External` name of a torch.nn class.  ``open``: a reason if it may have
+    attributes that are not known.  ``owner``: the module that holds it first, and under which name.
+    """
+
+    cls: Value
+    attrs: dict[str, Value] = field(default_factory=dict)
+    layer: Layer | None = None
+    open: str | None = None
+    owner: tuple[Instance, str] | None = None
+    call: Call | None = None
+    training: Value = None
+
+    def snapshot(self) -> tuple[dict[str, Value], Layer | None, str | None, Value]:
+        return dict(self.attrs), self.layer, self.open, self.training
+
+    def restore(self, saved: tuple[dict[str, Value], Layer | None, str | None, Value]) -> None:
+        self.attrs, self.layer, self.open, self.training = dict(saved[0]), *saved[1:]
+
+    @property
+    def class_name(self) -> str:
+        return self.cls.name.rpartition(".")[2] if isinstance(self.cls, (Class, External)) else "?"
+
+    @property
+    def torch_name(self) -> str:
+        """The torch.nn class that it is, or derives from: ``torch.nn.Sequential``; empty if none."""
+        if isinstance(self.cls, External):
+            return self.cls.name
+        if isinstance(self.cls, Class):
+            return next((b.name for b in self.cls.library_bases() if b.name.startswith("torch.nn.")), "")
+        return ""
+
+    @property
+    def is_module(self) -> bool:
+        if isinstance(self.cls, External):
+            return is_module_name(self.cls.name)
+        return isinstance(self.cls, Class) and self.cls.is_module
+
+    def children(self) -> Iterator[tuple[str, Instance]]:
+        """The modules that it holds, in order, by name."""
+        return ((n, v) for n, v in self.attrs.items() if isinstance(v, Instance) and v.is_module)
+
+    def path(self, below: Value = None) -> str:
+        """``layer2[0].conv1``: where it hangs, as seen from the module ``below`` (from the outermost if ``None``)."""
+        names: list[str] = []
+        here: Instance = self
+        while here.owner is not None and here is not below and len(names) < 50:
+            here_owner, name = here.owner
+            names.append(name)
+            here = here_owner
+        text = ""
+        for name in reversed(names):
+            text += f"[{name}]" if name.isdigit() else f".{name}" if text else name
+        return text
+
+    def __repr__(self) -> str:
+        return f"Instance({self.class_name})"
+
+
+@dataclass(eq=False)
+class BoundMethod:
+    """A function with its first argument."""
+
+    receiver: Value
+    function: Function
+
+
+@dataclass(eq=False)
+class Super:
+    """``super()``: the classes behind ``after`` in the order of ``receiver``."""
+
+    receiver: Value
+    after: Class
+
+
+@dataclass(eq=False)
+class Method:
+    """A method of a builtin value or of a library class: ``layers.append``, ``x.view``, ``self.add_module``."""
+
+    receiver: Value
+    name: str
+    base: Value = None
+
+
+@dataclass(eq=False)
+class Partial:
+    """``functools.partial(function, ...)``."""
+
+    function: Value
+    args: tuple[Value, ...]
+    kwargs: dict[str, Value]
+
+
+@dataclass(eq=False)
+class Native:
+    """A function that the interpreter provides itself, with access to the machine."""
+
+    name: str
+    run: Callable[..., Value]
+
+
+@dataclass(eq=False)
+class Property(Mutable):
+    """A property: its getter, and a setter if it has one."""
+
+    getter: Value
+    setter: Value = None
+    cached: bool = False
+
+
+@dataclass(eq=False)
+class ProjectModule:
+    """An imported file of the project or of an installed package, as a value."""
+
+    namespace: Namespace
+
+
+@dataclass(eq=False)
+class Sizes:
+    """``x.shape`` of a tensor whose number of dimensions is not known."""
+
+    tensor: Tensor

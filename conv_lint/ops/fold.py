@@ -1,0 +1,132 @@
+"""Sliding blocks (fold, unfold), flattening layers, and distances of two tensors."""
+
+from __future__ import annotations
+
+from conv_lint import catalogue, dims
+from conv_lint.dims import Dim, divides, eq
+from conv_lint.ops.rule import Arg, Op, Result, layer_rule, shape_rule
+from conv_lint.values import CannotTell, Shape
+
+# sliding blocks ---------------------------------------------------------------------------------------------
+
+
+@shape_rule(
+    "nn.Unfold(kernel_size, dilation=1, padding=0, stride=1)",
+    "F.unfold(input, kernel_size, dilation=1, padding=0, stride=1)",
+)
+def unfold(op: Op, input: Shape, kernel_size: Arg, dilation: Arg, padding: Arg, stride: Arg) -> Result:
+    """(N, C, H, W) -> (N, C*kH*kW, L) for L places of the kernel (torch.nn.Unfold); N may be left out."""
+    input = op.require_rank(input, 3, 4)
+    kernel, dilation, padding, stride = _checked(op, kernel_size, dilation, padding, stride)
+    places = op.sliding(input[-2:], kernel, stride, padding, dilation)
+    return (*input[:-3], input[-3] * dims.product(kernel), dims.product(places))
+
+
+@shape_rule(
+    "nn.Fold(output_size, kernel_size, dilation=1, padding=0, stride=1)",
+    "F.fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1)",
+)
+def fold(op: Op, input: Shape, output_size: Arg, kernel_size: Arg, dilation: Arg, padding: Arg, stride: Arg) -> Result:
+    """(N, C*kH*kW, L) -> (N, C, \\*output_size) for L places of the kernel (torch.nn.Fold); N may be left out."""
+    input = op.require_rank(input, 2, 3)
+    size = _pair(op, "output_size", output_size)
+    kernel, dilation, padding, stride = _checked(op, kernel_size, dilation, padding, stride)
+    block, given = dims.product(kernel), input[-2]
+    source = op.origin(input, -2)
+    report = catalogue.shuffle_channels(what="C*kH*kW channels", factor=block, given=given, source=source)
+    if not op.require(divides(block, given), report, "kernel_size"):
+        return (*input[:-2], op.unknown(), *size)
+    places: Dim = 1
+    for i in (0, 1):
+        span, room = dilation[i] * (kernel[i] - 1) + 1, size[i] + 2 * padding[i]
+        if dims.lt(room, span):
+            op.fail(catalogue.kernel_too_large(kernel=span, size=room), "kernel_size")
+            return (*input[:-2], given // block, *size)
+        places = places * ((room - span) // stride[i] + 1)
+    if op.equate(input[-1], places) is False:
+        needed = (*input[:-1], places)
+        op.fail(catalogue.parameter_shape(argument="input", given=tuple(input), takes=needed), "output_size")
+    return (*input[:-2], given // block, *size)
+
+
+def _checked(op: Op, kernel_size: object, dilation: object, padding: object, stride: object) -> list[tuple[Dim, ...]]:
+    """The four arguments as pairs, within torch's bounds."""
+    out = []
+    for name, value, least in (
+        ("kernel_size", kernel_size, 1),
+        ("dilation", dilation, 1),
+        ("padding", padding, 0),
+        ("stride", stride, 1),
+    ):
+        sizes = _pair(op, name, value)
+        for size in sizes:
+            if dims.lt(size, least):
+                op.require_least(name, size, least)
+                raise CannotTell(f"{name} is out of range")
+        out.append(sizes)
+    return out
+
+
+def _pair(op: Op, name: str, value: object) -> tuple[Dim, ...]:
+    """One number or two; torch does not take one number in a tuple here."""
+    if isinstance(value, (tuple, list)) and len(value) == 1:
+        fix = f"write {name}={value[0]}"
+        op.fail(catalogue.tuple_length(argument=name, value=f"({value[0]},)", length=1, n=2, fix=fix), name)
+    return op.per_axis(value, n=2)  # type: ignore[no-any-return]
+
+
+# distances --------------------------------------------------------------------------------------------------
+
+
+@shape_rule(
+    "nn.CosineSimilarity(dim=1, eps=1e-08)",
+    "nn.CosineSimilarity.forward(x1, x2)",
+    "F.cosine_similarity(x1, x2, dim=1, eps=1e-08)",
+    "torch.cosine_similarity(x1, x2, dim=1, eps=1e-08)",
+)
+def cosine_similarity(op: Op, x1: Shape, x2: Shape, dim: Arg) -> Result:
+    """The common shape without ``dim``."""
+    sizes = _common(op, x1, x2)
+    axis = op.axis(Shape(sizes, x1.step), dim)
+    return (*sizes[:axis], *sizes[axis + 1 :])
+
+
+@layer_rule("nn.PairwiseDistance(p=2.0, eps=1e-06, keepdim=False)")
+def pairwise_distance_layer(op: Op) -> Result:
+    """No parameters."""
+    return {}
+
+
+@shape_rule(
+    "nn.PairwiseDistance.forward(x1, x2)",
+    "F.pairwise_distance(x1, x2, p=2.0, eps=1e-06, keepdim=False)",
+    "torch.pairwise_distance(x1, x2, p=2.0, eps=1e-06, keepdim=False)",
+)
+def pairwise_distance(op: Op, x1: Shape, x2: Shape, keepdim: Arg) -> Result:
+    """The common shape without the last dimension, or with 1 there."""
+    sizes = _common(op, x1, x2)
+    if not sizes:
+        return ()
+    if not isinstance(keepdim, bool):
+        raise CannotTell("keepdim")
+    return (*sizes[:-1], 1) if keepdim else sizes[:-1]
+
+
+def _common(op: Op, x1: Shape, x2: Shape) -> tuple[Dim, ...]:
+    """The shape to which both are broadcast; otherwise CONV205."""
+    count = max(len(x1), len(x2))
+    left, right = (*(1,) * (count - len(x1)), *x1), (*(1,) * (count - len(x2)), *x2)
+    out: list[Dim] = []
+    for axis, (a, b) in enumerate(zip(left, right)):
+        if eq(a, b) is False and eq(a, 1) is False and eq(b, 1) is False:
+            facts = {"left": x1, "right": x2, "a": a, "b": b, "axis": axis}
+            op.fail(catalogue.broadcast(**facts, source=op.origin(x2, axis - count)), "x2")
+            raise CannotTell("shapes that do not fit")
+        out.append(_wider(op, a, b))
+    return tuple(out)
+
+
+def _wider(op: Op, a: Dim, b: Dim) -> Dim:
+    if eq(a, b) or b == 1 or (isinstance(a, int) and a != 1):
+        return a
+    return b if a == 1 or (isinstance(b, int) and b != 1) else op.unknown()

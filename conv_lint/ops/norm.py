@@ -1,0 +1,341 @@
+"""Normalization: batch, instance, group, layer and RMS norms, local response norms, and ``F.normalize``."""
+
+from __future__ import annotations
+
+import contextlib
+
+from conv_lint import catalogue, dims
+from conv_lint.dims import Dim, divides, eq, render
+from conv_lint.finding import Report
+from conv_lint.ops.rule import Arg, Op, Result, layer_rule, shape_rule
+from conv_lint.values import CannotTell, Shape, Unknown
+
+BATCH = (
+    "(num_features, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True, device=None, dtype=None, *,"
+    " bias=True)"
+)
+INSTANCE = BATCH.replace("affine=True, track_running_stats=True", "affine=False, track_running_stats=False")
+LAYER = "(normalized_shape, eps=1e-05, elementwise_affine=True, bias=True, device=None, dtype=None)"
+
+
+# batch norm -------------------------------------------------------------------------------------------------
+
+
+@layer_rule(
+    "nn.BatchNorm{n}d" + BATCH,
+    "nn.LazyBatchNorm{n}d" + BATCH.replace("num_features, ", ""),
+    "nn.InstanceNorm{n}d" + INSTANCE,
+    "nn.LazyInstanceNorm{n}d" + BATCH.replace("num_features, ", ""),
+    "nn.SyncBatchNorm" + BATCH.replace("device=", "process_group=None, device="),
+)
+def channel_norm_layer(op: Op, affine: Arg, track_running_stats: Arg, bias: Arg) -> Result:
+    """weight, bias, running_mean, running_var: (num_features,); num_batches_tracked: ().
+
+    ``None`` where affine, bias or track_running_stats is false.
+    """
+    lazy = "num_features" not in op.args
+    features = op.unknown() if lazy else op.require_least("num_features", op.args["num_features"], 0)
+    vector = Shape((features,))
+    return {
+        "num_features": features,
+        "weight": _made(affine, vector),
+        "bias": _made(affine, vector) if isinstance(bias, Unknown) or bias else None,
+        "running_mean": _made(track_running_stats, vector),
+        "running_var": _made(track_running_stats, vector),
+        "num_batches_tracked": _made(track_running_stats, Shape((), dtype="int")),
+    }
+
+
+def _made(flag: object, shape: Shape) -> object:
+    """The parameter, ``None`` without it, or the flag itself if that is not known."""
+    return flag if isinstance(flag, Unknown) else shape if flag else None
+
+
+@shape_rule(
+    "nn.BatchNorm{n}d.forward(input)",
+    "nn.LazyBatchNorm{n}d.forward(input)",
+    "nn.SyncBatchNorm.forward(input)",
+    "F.batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-05)",
+    "torch.batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps, cudnn_enabled)",
+)
+def batch_norm(op: Op, input: Shape, running_mean: Arg, running_var: Arg, weight: Arg, bias: Arg) -> Result:
+    """(N, C), (N, C, L), (N, C, H, W) or (N, C, D, H, W) to the same."""
+    input = _batch_input(op, input)
+    if input.rest is not None:
+        return input
+    _check_vectors(op, input, 1, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
+    training = op.training if op.is_layer else op.args["training"]
+    if op.is_layer:
+        training = training is True or (running_mean is None and running_var is None)
+    elif training is False and (running_mean is None or running_var is None):
+        op.fail(catalogue.call_signature(problem="running_mean and running_var are needed unless training=True"))
+    if training is True and not op.name.startswith("torch.batch_norm"):
+        _check_values(op, input, (input[0], *input[2:]), "channel", "in training")
+    return input
+
+
+def _batch_input(op: Op, input: Shape) -> Shape:
+    """Batch norm takes a batch only: one rank each, two for BatchNorm1d."""
+    if not op.n:
+        return op.require_rank_from(input, 2)
+    if op.n > 1:
+        return op.require_rank(input, op.n + 2, fix=_other_layer(op, input))
+    if input.rest is not None and len(input.known) < 3:
+        return input
+    return op.require_rank(input, 2, 3, fix=_other_layer(op, input))
+
+
+def _other_layer(op: Op, input: Shape) -> str | None:
+    """What to write for an input of another rank."""
+    if input.rest is not None:
+        return None
+    rank, features = len(input), op.args.get("num_features")
+    if op.n > 1 and rank == op.n + 1 and isinstance(features, int) and input[0] == features:
+        return "write x.unsqueeze(0) for a batch of one"
+    wanted = {2: 1, 3: 1, 4: 2, 5: 3}.get(rank)
+    return f"write {op.name.rpartition('.')[2][:-2]}{wanted}d" if wanted else None
+
+
+def _check_vectors(op: Op, input: Shape, axis: int, **vectors: object) -> None:
+    """Every parameter and buffer has one value per channel; the first that differs is reported."""
+    given = input[axis]
+    seen: list[Dim] = []
+    for name, vector in vectors.items():
+        if not isinstance(vector, Shape) or vector.rest is not None:
+            continue
+        takes = dims.product(vector)
+        if takes in seen:
+            continue
+        seen.append(takes)
+        if op.equate(given, takes) is False:
+            at = "num_features" if op.is_layer else name
+            fix = _channels_fix(op, input, axis, takes, "num_features")
+            facts = {"takes": takes, "given": given, "what": "channels", "fix": fix}
+            op.fail(catalogue.norm_size(**facts, source=op.origin(input, axis)), at)
+            return
+
+
+def _channels_fix(op: Op, input: Shape, axis: int, takes: Dim, argument: str) -> str | None:
+    if _moved := _move_last(input, axis, takes):
+        return _moved
+    given = input[axis]
+    return f"{argument}={given}" if isinstance(given, int) and argument in op.args and "Lazy" not in op.name else None
+
+
+def _move_last(input: Shape, axis: int, takes: Dim) -> str | None:
+    """The channels stand last, as in (N, L, C): move them."""
+    count = len(input)
+    if count < 3 or axis != 1 or not isinstance(takes, int) or takes == 1 or eq(input[-1], takes) is not True:
+        return None
+    order = [0, count - 1, *range(1, count - 1)]
+    return "x.transpose(1, 2) first" if count == 3 else f"x.permute({', '.join(map(str, order))}) first"
+
+
+def _check_values(op: Op, input: Shape, sizes: tuple[Dim, ...], what: str, when: str | None = None) -> None:
+    """One value alone has no variance (torch's ``_verify_batch_size``): CONV305, for known sizes only."""
+    if all(isinstance(size, int) for size in sizes) and dims.product(sizes) == 1:
+        op.fail(catalogue.one_value_per_channel(when=when, what=what, given=input, source=op.origin(input)))
+
+
+# instance norm ----------------------------------------------------------------------------------------------
+
+
+@shape_rule("nn.InstanceNorm{n}d.forward(input)", "nn.LazyInstanceNorm{n}d.forward(input)")
+def instance_norm_layer(
+    op: Op, input: Shape, num_features: Arg, affine: Arg, running_mean: Arg, track_running_stats: Arg
+) -> Result:
+    """(N, C, \\*sizes) to the same; N may be left out.
+
+    Without affine and running statistics torch does not use num_features and only warns.
+    """
+    if op.n == 1 and input.rest is not None and len(input.known) < 3:
+        return input
+    input = op.require_rank(input, op.n + 1, op.n + 2)
+    axis = len(input) - op.n - 1
+    if affine is True or (affine is False and isinstance(running_mean, Shape)):
+        _check_vectors(op, input, axis, weight=Shape((op.dim(num_features),)))
+    if op.training is True or track_running_stats is False:
+        _check_values(op, input, input[-op.n :], "channel of an image")
+    return input
+
+
+@shape_rule(
+    "F.instance_norm(input, running_mean=None, running_var=None, weight=None, bias=None, use_input_stats=True,"
+    " momentum=0.1, eps=1e-05)",
+    "torch.instance_norm(input, weight, bias, running_mean, running_var, use_input_stats, momentum, eps,"
+    " cudnn_enabled)",
+)
+def instance_norm(
+    op: Op, input: Shape, running_mean: Arg, running_var: Arg, weight: Arg, bias: Arg, use_input_stats: Arg
+) -> Result:
+    """(N, C, \\*sizes) to the same; the function, unlike the layer, wants a batch."""
+    input = op.require_rank_from(input, 2)
+    if input.rest is not None:
+        return input
+    _check_vectors(op, input, 1, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
+    if use_input_stats is False and (running_mean is None or running_var is None):
+        problem = "running_mean and running_var are needed if use_input_stats is false"
+        op.fail(catalogue.call_signature(problem=problem))
+    if use_input_stats is True and not op.name.startswith("torch.instance_norm"):
+        _check_values(op, input, input[2:], "channel of an image")
+    return input
+
+
+# group norm -------------------------------------------------------------------------------------------------
+
+
+@layer_rule("nn.GroupNorm(num_groups, num_channels, eps=1e-05, affine=True, device=None, dtype=None, *, bias=True)")
+def group_norm_layer(op: Op, num_groups: Arg, num_channels: Arg, affine: Arg, bias: Arg) -> Result:
+    """weight, bias: (num_channels,)."""
+    groups = op.require_least("num_groups", num_groups)
+    channels = op.require_least("num_channels", num_channels, 0)
+    _check_groups(op, channels, groups)
+    vector = Shape((channels,))
+    return {
+        "weight": _made(affine, vector),
+        "bias": _made(affine, vector) if isinstance(bias, Unknown) or bias else None,
+    }
+
+
+def _check_groups(op: Op, channels: Dim, groups: Dim) -> None:
+    if dims.lt(groups, 1):
+        return
+    fix = None
+    if isinstance(channels, int) and isinstance(groups, int) and channels > 0:
+        counts = [n for n in range(1, channels + 1) if channels % n == 0]
+        near = sorted(sorted(counts, key=lambda n: abs(n - groups))[:3])
+        fix = f"write num_groups={' or '.join(map(str, near))}"
+    op.require(
+        divides(groups, channels), catalogue.norm_groups(channels=channels, groups=groups, fix=fix), "num_groups"
+    )
+
+
+@shape_rule(
+    "nn.GroupNorm.forward(input)",
+    "F.group_norm(input, num_groups, weight=None, bias=None, eps=1e-05)",
+    "torch.group_norm(input, num_groups, weight=None, bias=None, eps=1e-05, cudnn_enabled=True)",
+)
+def group_norm(op: Op, input: Shape, num_groups: Arg, weight: Arg, bias: Arg) -> Result:
+    """(N, C, \\*) to the same."""
+    input = op.require_rank_from(input, 2)
+    if input.rest is not None:
+        return input
+    channels, groups = input[1], op.dim(num_groups)
+    if not op.is_layer:
+        groups = op.require_least("num_groups", num_groups)
+    takes = weight[0] if isinstance(weight, Shape) and weight.rest is None and len(weight) == 1 else channels
+    if op.equate(channels, takes) is False:
+        fix = _channels_fix(op, input, 1, takes, "num_channels")
+        facts = {"takes": takes, "given": channels, "what": "channels", "fix": fix}
+        at = "num_channels" if op.is_layer else "weight"
+        op.fail(catalogue.norm_size(**facts, source=op.origin(input, 1)), at)
+    elif not (op.is_layer and isinstance(weight, Shape)):
+        _check_groups(op, channels, groups)
+        _check_parameter(op, "weight", weight, (channels,))
+        _check_parameter(op, "bias", bias, (channels,))
+    if not op.name.startswith("torch.group_norm") and dims.lt(0, groups):
+        _check_values(op, input, (input[0], channels // groups, *input[2:]), "group")
+    return input
+
+
+def _check_parameter(op: Op, name: str, value: object, takes: tuple[Dim, ...]) -> None:
+    if isinstance(value, Shape) and value.rest is None:
+        report = catalogue.parameter_shape(argument=name, given=tuple(value), takes=takes)
+        op.require(dims.same(value, takes), report, name)
+
+
+# layer norm -------------------------------------------------------------------------------------------------
+
+
+@layer_rule("nn.LayerNorm" + LAYER, "nn.RMSNorm" + LAYER.replace("eps=1e-05", "eps=None").replace(" bias=True,", ""))
+def layer_norm_layer(op: Op, normalized_shape: Arg, elementwise_affine: Arg) -> Result:
+    """weight, bias: normalized_shape."""
+    if isinstance(normalized_shape, Unknown):
+        return {}
+    wide = isinstance(normalized_shape, (tuple, list))
+    sizes = tuple(map(op.dim, normalized_shape)) if wide else (op.dim(normalized_shape),)
+    for size in sizes:
+        op.require_least("normalized_shape", size, 0)
+    made: dict[str, object] = {"normalized_shape": sizes, "weight": _made(elementwise_affine, Shape(sizes))}
+    if "bias" in op.args:
+        bias = op.args["bias"]
+        made["bias"] = _made(elementwise_affine, Shape(sizes)) if isinstance(bias, Unknown) or bias else None
+    return made
+
+
+@shape_rule(
+    "nn.LayerNorm.forward(input)",
+    "F.layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-05)",
+    "F.rms_norm(input, normalized_shape, weight=None, eps=None)",
+    "torch.layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-05, cudnn_enable=True)",
+    "torch.rms_norm(input, normalized_shape, weight=None, eps=None)",
+)
+def layer_norm(op: Op, input: Shape, normalized_shape: Arg, weight: Arg, bias: Arg = None) -> Result:
+    """(\\*, \\*normalized_shape) to the same."""
+    if not isinstance(normalized_shape, (tuple, list)):
+        return input
+    takes = tuple(map(op.dim, normalized_shape))
+    if not takes:
+        op.fail(catalogue.argument_range(argument="normalized_shape", value="()", allowed="at least one size"))
+        return input
+    if not op.is_layer:
+        _check_parameter(op, "weight", weight, takes)
+        _check_parameter(op, "bias", bias, takes)
+    input = op.require_rank_from(input, len(takes))
+    if input.rest is not None and len(input.known) < len(takes):
+        return input
+    given = input[-len(takes) :]
+    if dims.every(op.equate(a, b) for a, b in zip(given, takes)) is False:
+        op.fail(_layer_norm_report(op, input, given, takes), "normalized_shape")
+    return input
+
+
+@shape_rule("nn.RMSNorm.forward(x)")
+def rms_norm_layer(op: Op, x: Shape, normalized_shape: Arg, weight: Arg) -> Result:
+    """(\\*, \\*normalized_shape) to the same."""
+    return layer_norm(op, x, normalized_shape, weight)
+
+
+def _layer_norm_report(op: Op, input: Shape, given: tuple[Dim, ...], takes: tuple[Dim, ...]) -> Report:
+    one = len(takes) == 1
+    axis = next(i for i in range(-1, -len(takes) - 1, -1) if eq(input[i], takes[i]) is False)
+    fix = None
+    if one and input.rest is None and len(input) in (3, 4) and eq(input[1], takes[0]) is True:
+        fix = "x.transpose(1, 2) first" if len(input) == 3 else "x.permute(0, 2, 3, 1) first"
+    elif op.is_layer and all(isinstance(size, int) for size in given):
+        fix = f"normalized_shape={render(given[0]) if one else dims.render_shape(given)}"
+    return catalogue.norm_size(
+        takes=takes[0] if one else takes,
+        given=given[0] if one else given,
+        what="features" if one else "as the last sizes",
+        source=op.origin(input, axis),
+        fix=fix,
+    )
+
+
+# others -----------------------------------------------------------------------------------------------------
+
+
+@shape_rule(
+    "nn.LocalResponseNorm(size, alpha=0.0001, beta=0.75, k=1.0)",
+    "F.local_response_norm(input, size, alpha=0.0001, beta=0.75, k=1.0)",
+)
+def local_response_norm(op: Op, input: Shape, size: Arg) -> Result:
+    """(N, C, \\*) to the same, over ``size`` neighbouring channels."""
+    input = op.require_rank_from(input, 3)
+    op.require_least("size", size)
+    return input
+
+
+@shape_rule("nn.CrossMapLRN2d(size, alpha=0.0001, beta=0.75, k=1)")
+def cross_map_lrn(op: Op, input: Shape) -> Result:
+    """(N, C, H, W) to the same."""
+    return op.require_rank(input, 4)
+
+
+@shape_rule("F.normalize(input, p=2.0, dim=1, eps=1e-12, out=None)")
+def normalize(op: Op, input: Shape, dim: Arg) -> Result:
+    """(\\*) to the same; a vector norm over ``dim``."""
+    with contextlib.suppress(CannotTell):
+        op.axes(input, dim)
+    return input

@@ -1,0 +1,199 @@
+"""imports -> source files: of the same project, and of installed packages.  Parsed, never executed.
+
+An imported file is not read whole.  Python's own ``ast`` (ten times faster than libcst) finds its top-level
+statements and the names that they bind; only the statements that someone asks for are parsed with libcst.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from conv_lint import source
+from conv_lint.tree import Tree
+
+#: Libraries that are known by their op rules or not at all; reading their sources would tell nothing.
+OPAQUE = frozenset(
+    "torch numpy scipy einops math typing collections functools itertools os sys re copy warnings random time abc"
+    " enum dataclasses types operator pathlib logging argparse json inspect contextlib typing_extensions PIL cv2 pandas"
+    " matplotlib sklearn tensorflow jax tqdm yaml pytest unittest requests skimage h5py wandb numba triton".split()
+)
+
+
+@dataclass
+class Statement:
+    """A top-level statement of an imported file: its lines and the names that it may bind or change."""
+
+    first: int
+    last: int
+    binds: frozenset[str]
+    touches: frozenset[str]
+    star_import: bool = False
+
+
+@dataclass
+class Outline:
+    """The top-level statements of a file, each parsed when it is needed."""
+
+    path: str
+    text: str
+    statements: list[Statement]
+    trees: dict[int, Tree] = field(default_factory=dict)
+
+    def tree(self, statement: Statement) -> Tree:
+        """The libcst tree of one statement, with the positions of the whole file."""
+        if statement.first not in self.trees:
+            lines = self.text.splitlines(keepends=True)[statement.first - 1 : statement.last]
+            self.trees[statement.first] = Tree(self.path, "".join(lines), statement.first)
+        return self.trees[statement.first]
+
+    def about(self, name: str) -> list[Statement]:
+        """The statements that bind or change a name, in order."""
+        return [s for s in self.statements if name in s.binds or name in s.touches]
+
+
+def outline(path: str, text: str) -> Outline | None:
+    """The outline of a file, or ``None`` if it is no Python."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            module = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    return Outline(path, text, [_statement(node) for node in module.body])
+
+
+def _statement(node: ast.stmt) -> Statement:
+    first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
+    binds: set[str] = set()
+    touches: set[str] = set()
+    star = False
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        binds.add(node.name)
+    else:
+        for child in _walk_outside_functions(node):
+            match child:
+                case ast.Name(id=name, ctx=ast.Store()):
+                    binds.add(name)
+                case ast.Import(names=names) | ast.ImportFrom(names=names):
+                    star = star or any(a.name == "*" for a in names)
+                    binds.update((a.asname or a.name).partition(".")[0] for a in names)
+                case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                    binds.add(name)
+        touches = _touched(node)
+    return Statement(first, node.end_lineno or node.lineno, frozenset(binds), frozenset(touches), star)
+
+
+def _walk_outside_functions(node: ast.AST) -> Iterator[ast.AST]:
+    yield node
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
+        return
+    for child in ast.iter_child_nodes(node):
+        yield from _walk_outside_functions(child)
+
+
+def _touched(node: ast.stmt) -> set[str]:
+    """Names whose values a statement changes without binding them: ``CFG["a"] = 1``, ``names.append(x)``."""
+    found: set[str] = set()
+    for child in _walk_outside_functions(node):
+        targets: list[ast.expr] = []
+        if isinstance(child, ast.Assign):
+            targets = child.targets
+        elif isinstance(child, ast.AugAssign):
+            targets = [child.target]
+        elif isinstance(child, ast.Expr) and isinstance(child.value, ast.Call):
+            targets = [child.value.func]
+        for target in targets:
+            base = target
+            while isinstance(base, (ast.Attribute, ast.Subscript)):
+                base = base.value
+            if isinstance(base, ast.Name) and base is not target:
+                found.add(base.id)
+    return found
+
+
+class Project:
+    """Finds the file behind a dotted name, as Python's import system would from the linted file.
+
+    ``path``: the linted file.  Roots: the folder above its outermost package, its own folder, then ``sys.path`` of the
+    running interpreter (installed packages' sources).
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = os.path.abspath(path)
+        folder = os.path.dirname(self.path)
+        names = [os.path.splitext(os.path.basename(self.path))[0]]
+        if names == ["__init__"]:
+            names = []
+        root = folder
+        while os.path.isfile(os.path.join(root, "__init__.py")) and os.path.dirname(root) != root:
+            names.insert(0, os.path.basename(root))
+            root = os.path.dirname(root)
+        self.name = ".".join(names)
+        self.roots = tuple(dict.fromkeys([root, folder, *_project_folders(root)]))
+
+    def find(self, name: str) -> str | None:
+        """The path of the file of module ``name``; of a folder without ``__init__.py``, the folder itself."""
+        top = name.partition(".")[0]
+        if top in OPAQUE:
+            return None
+        found = next((f for root in self.roots if (f := _locate(root, name))), None)
+        if found:
+            return found
+        if top in sys.stdlib_module_names:
+            return None
+        return next((f for root in _installed() if (f := _locate(root, name))), None)
+
+    def outline(self, path: str) -> Outline | None:
+        """The outline of a file; the same file is read once in a process while it does not change."""
+        try:
+            stamp = os.stat(path)
+        except OSError:
+            return None
+        return _read_outline(path, stamp.st_mtime_ns, stamp.st_size)
+
+
+@functools.lru_cache(maxsize=512)
+def _read_outline(path: str, mtime: int, size: int) -> Outline | None:
+    text = source.read(path)
+    return outline(path, text) if text is not None else None
+
+
+def _locate(root: str, name: str) -> str | None:
+    base = os.path.join(root, *name.split("."))
+    for path in (os.path.join(base, "__init__.py"), base + ".py"):
+        if os.path.isfile(path):
+            return path
+    return base if os.path.isdir(base) else None
+
+
+def _project_folders(root: str) -> list[str]:
+    """Folders above ``root`` from which scripts of the same project are usually run: up to the one with ``.git`` or
+    ``pyproject.toml``, and its ``src``."""
+    folders = []
+    folder = root
+    for _ in range(4):
+        marked = any(os.path.exists(os.path.join(folder, m)) for m in (".git", "pyproject.toml", "setup.py", "setup.cfg"))
+        if marked:
+            folders += [folder]
+            if os.path.isdir(os.path.join(folder, "src")):
+                folders.append(os.path.join(folder, "src"))
+            break
+        parent = os.path.dirname(folder)
+        if parent == folder:
+            break
+        folders.append(parent)
+        folder = parent
+    else:
+        return folders[:1]
+    return folders
+
+
+@functools.lru_cache(maxsize=1)
+def _installed() -> tuple[str, ...]:
+    return tuple(p for p in sys.path if p and os.path.isdir(p) and os.path.basename(p).endswith("-packages"))

@@ -1,0 +1,37 @@
+"""bytes -> text, and the question that keeps the linter cheap: is the file worth reading at all?"""
+
+from __future__ import annotations
+
+import io
+import re
+import tokenize
+
+#: A larger file is not read: nobody writes one by hand.
+MAX_BYTES = 4_000_000
+_TORCH = re.compile(r"^[^#\n]*\b(?:torch|einops)\b", re.MULTILINE)
+
+
+def decode(data: bytes) -> str | None:
+    """The text of a Python file by its BOM or coding line (PEP 263), or ``None`` if it cannot be decoded."""
+    if len(data) > MAX_BYTES:
+        return None
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+        text = data.decode(encoding)
+    except (SyntaxError, UnicodeDecodeError, LookupError):
+        return None
+    return text.removeprefix("\ufeff")
+
+
+def read(path: str) -> str | None:
+    """The text of a file, or ``None`` if it cannot be read as Python source."""
+    try:
+        with open(path, "rb") as file:
+            return decode(file.read(MAX_BYTES + 1))
+    except OSError:
+        return None
+
+
+def worth_reading(text: str) -> bool:
+    """Does the file mention torch outside a comment?  A file that does not is never parsed."""
+    return len(text) <= MAX_BYTES and "torch" in text and _TORCH.search(text) is not None

@@ -1,0 +1,105 @@
+"""text -> libcst tree, with positions worked out only when someone asks.  The only file that knows libcst's internals."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import libcst as cst
+from libcst.metadata import MetadataWrapper, PositionProvider
+
+try:
+    from libcst._nodes.internal import CodegenState
+except ImportError:  # pragma: no cover - a libcst that moved its internals: see Tree._by_provider
+    CodegenState = None  # type: ignore[assignment,misc]
+
+
+class Tree:
+    """A parsed piece of a file.
+
+    ``first_line`` is the line of the file on which the piece begins (1 for a whole file), so that one definition of an
+    imported file can be parsed alone.  Raises ``libcst.ParserSyntaxError`` if the text is no Python.
+    """
+
+    def __init__(self, path: str, text: str, first_line: int = 1) -> None:
+        self.path, self.text, self.first_line = path, text, first_line
+        self.module = cst.parse_module(text)
+        self._starts: dict[int, int] | None = None
+        self._offsets: list[int] = []
+        self._lines: list[int] = []
+        self._text: str = ""
+
+    def position(self, node: object) -> tuple[int, int]:
+        """Line (from 1) and column (from 0) at which a node begins."""
+        if self._starts is None:
+            self._generate()
+        assert self._starts is not None
+        index = self._starts.get(id(node))
+        if index is None:
+            return self.first_line, 0
+        offset = self._offsets[index]
+        line = bisect.bisect_right(self._lines, offset) - 1
+        return line + self.first_line, offset - self._lines[line]
+
+    def source_line(self, line: int) -> str:
+        """One line of the file, counted as in the file."""
+        lines = self.text.splitlines()
+        index = line - self.first_line
+        return lines[index] if 0 <= index < len(lines) else ""
+
+    def _generate(self) -> None:
+        """One code generation that notes at which token each node begins."""
+        if CodegenState is None:  # pragma: no cover
+            self._by_provider()
+            return
+        state = _NotingState(self.module.default_indent, self.module.default_newline)
+        self.module._codegen(state)
+        self._starts = state.starts
+        self._offsets = [0]
+        for token in state.tokens:
+            self._offsets.append(self._offsets[-1] + len(token))
+        self._text = "".join(state.tokens)
+        self._lines = _line_starts(self._text)
+
+    def _by_provider(self) -> None:
+        """The slow and public way."""
+        wrapper = MetadataWrapper(self.module, unsafe_skip_copy=True)
+        self._lines = _line_starts(self.text)
+        self._starts, self._offsets = {}, []
+        for node, found in wrapper.resolve(PositionProvider).items():
+            self._starts[id(node)] = len(self._offsets)
+            self._offsets.append(self._lines[found.start.line - 1] + found.start.column)
+
+
+def _line_starts(text: str) -> list[int]:
+    starts, offset = [0], 0
+    for line in text.splitlines(keepends=True):
+        # str.splitlines also splits at form feeds and other separators, which Python does not count as line ends.
+        offset += len(line)
+        if line.endswith(("\n", "\r")):
+            starts.append(offset)
+    return starts
+
+
+if CodegenState is not None:
+
+    class _NotingState(CodegenState):
+        """Notes, for each node, the index of its first token (after its own leading white space and comments)."""
+
+        def __init__(self, default_indent: str, default_newline: str) -> None:
+            super().__init__(default_indent, default_newline)
+            self.starts: dict[int, int] = {}
+
+        def before_codegen(self, node: cst.CSTNode) -> None:
+            self.starts.setdefault(id(node), len(self.tokens))
+
+        @contextmanager
+        def record_syntactic_position(
+            self, node: cst.CSTNode, *, start_node: Any = None, end_node: Any = None
+        ) -> Iterator[None]:
+            self.starts[id(node)] = len(self.tokens)
+            yield
+            if start_node is not None:
+                self.starts[id(node)] = self.starts[id(start_node)]
