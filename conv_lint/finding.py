@@ -43,13 +43,15 @@ class Place:
 class Step:
     """One operation on the way of a tensor: what it was, where it stands, what came out.
 
-    ``shape`` is the output's shape; ``parents`` are the steps that made the inputs, the main one first.
+    ``shape`` is the output's shape; ``parents`` are the steps that made the inputs, the main one first.  ``scope`` is
+    the interpreter's own note of who did it.
     """
 
     label: str
     place: Place | None
     shape: tuple[Dim, ...]
     parents: tuple[Step, ...] = ()
+    scope: object = None
 
     def __str__(self) -> str:
         return f"{self.label}{_at(self.place)} {render_shape(self.shape)}"
@@ -70,6 +72,7 @@ class Origin:
 
     label: str
     place: Place | None
+    step: Step | None = None
 
     def __str__(self) -> str:
         if self.place is None:

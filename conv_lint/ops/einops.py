@@ -27,7 +27,7 @@ from conv_lint.ops.einops_pattern import (
     write,
 )
 from conv_lint.ops.rule import Arg, Op, Plain, Result, layer_rule, shape_rule
-from conv_lint.values import CannotTell, Rest, Shape, any_shape
+from conv_lint.values import CannotTell, Dict, List, Rest, Shape, any_shape
 
 # rearrange, reduce, repeat ----------------------------------------------------------------------------------
 
@@ -231,7 +231,9 @@ def _solve(
         sizes[wanted[0]] = size
     elif not wanted:
         if op.equate(size, total) is False:
-            _fail_at(op, input, index, size, f"but {_spelled(group, given)}" if group else "but the pattern has 1 there")
+            _fail_at(
+                op, input, index, size, f"but {_spelled(group, given)}" if group else "but the pattern has 1 there"
+            )
     elif eq(total, 0) is not False and not isinstance(total, dims.Expr):
         raise CannotTell("a length of 0")
     elif divides(total, size) is False:
@@ -255,9 +257,7 @@ def _spelled(axes: tuple[Axis, ...], given: Mapping[Axis, Dim]) -> str:
     return f"{'*'.join(map(str, axes))} = {'*'.join(values)} = {total}"
 
 
-def _multiplied(
-    group: tuple[Axis, ...], sizes: Mapping[Axis, Dim], whole: Mapping[tuple[Axis, ...], Dim]
-) -> Dim:
+def _multiplied(group: tuple[Axis, ...], sizes: Mapping[Axis, Dim], whole: Mapping[tuple[Axis, ...], Dim]) -> Dim:
     """The product of a group.  Where all axes of one dimension of the input meet again, its size is taken as it was:
     (h p) of a symbolic H is H once more, not p*(H//p)."""
     left = list(group)
@@ -388,7 +388,7 @@ def pack(op: Op, tensors: Arg, pattern: Arg) -> Result:
         raise CannotTell("tensors of einops.pack")
     before, after = _packing(op, pattern)
     total: Dim = 0
-    packed_shapes = []
+    packed_shapes: list[object] = []
     for tensor in tensors:
         if not isinstance(tensor, Shape):
             raise CannotTell("tensors of einops.pack")
@@ -408,7 +408,7 @@ def pack(op: Op, tensors: Arg, pattern: Arg) -> Result:
             problem = f"the dimensions beside * in '{pattern}' must agree but are {_shape(kept)} and {_shape(theirs)}"
             op.fail(catalogue.einops_pattern(problem=problem, source=op.origin(other)), "tensors")
             break
-    return (*kept[:before], total, *kept[before:]), Plain(packed_shapes)
+    return (*kept[:before], total, *kept[before:]), Plain(List(packed_shapes))
 
 
 @shape_rule("einops.unpack(tensor, packed_shapes, pattern)")
@@ -427,6 +427,8 @@ def unpack(op: Op, tensor: Shape, packed_shapes: Arg, pattern: Arg) -> Result:
     axis = before - before - 1 - after
     known = [product(shape) for shape in given if -1 not in shape]
     left = tensor[axis] - sum(known[1:], known[0]) if known else tensor[axis]
+    if open_shapes and dims.lt(left, 0):
+        raise CannotTell("packed_shapes")  # Python's slices then wrap around, and torch sometimes returns
     if not open_shapes and eq(left, 0) is False:
         total = dims.render(tensor[axis] - left)
         problem = f"the packed shapes hold {total} in all but dimension {before} is {dims.render(tensor[axis])}"
@@ -495,4 +497,4 @@ def parse_shape(op: Op, x: Shape, pattern: Arg) -> Result:
         elif eq(sizes[index], axis.length if isinstance(axis, Number) else 1) is False:
             _fail_at(op, x, index, sizes[index], f"but the pattern has {write(group)} there")
     named.pop("_", None)
-    return Plain(named)
+    return Plain(Dict(named))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, Union
+from typing import TypeAlias
 
 ELLIPSIS = "..."
 REDUCTIONS = ("min", "max", "sum", "mean", "prod", "any", "all")
@@ -30,9 +30,9 @@ class Number:
         return str(self.length)
 
 
-Axis: TypeAlias = Union[str, Number]
+Axis: TypeAlias = str | Number
 #: The axes that make up one dimension; ``()`` is a dimension of length 1, ``"..."`` stands for any number of them.
-Group: TypeAlias = Union[tuple[Axis, ...], str]
+Group: TypeAlias = tuple[Axis, ...] | str
 
 
 @dataclass(frozen=True)
@@ -183,8 +183,7 @@ def _check_names(pattern: Pattern, operation: str, given: Sequence[str]) -> None
             )
         if only_right:
             raise PatternError(
-                f"{_listed(only_right)} only on the right of '{pattern.text}'; rearrange makes no new axis,"
-                " repeat does"
+                f"{_listed(only_right)} only on the right of '{pattern.text}'; rearrange makes no new axis, repeat does"
             )
     elif operation == "repeat":
         if only_left:

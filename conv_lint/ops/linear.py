@@ -231,7 +231,7 @@ def embedding_bag(
     if offsets is None:
         op.fail(catalogue.call_signature(problem="a 1-D input needs offsets, the start of each bag"), "offsets")
         return (op.unknown(), weight[1])
-    offsets = op.require_rank(offsets, 1)
-    if isinstance(include_last_offset, Unknown):
+    if not isinstance(offsets, Shape) or isinstance(include_last_offset, Unknown):
         return (op.unknown(), weight[1])
+    offsets = op.require_rank(offsets, 1)
     return (offsets[0] - 1 if include_last_offset else offsets[0], weight[1])

@@ -57,6 +57,8 @@ def pad(op: Op, input: Shape, pad: Arg, mode: Arg, value: Arg) -> Result:
     if isinstance(pad, int):
         op.fail(catalogue.call_signature(problem=f"pad is a tuple, one pair for each dimension, not {pad}"), "pad")
         raise CannotTell("pad is not a tuple")
+    if not isinstance(pad, (tuple, list)):
+        raise CannotTell("the padding")
     if isinstance(mode, str) and mode not in MODES:
         near = difflib.get_close_matches({"zeros": "constant"}.get(mode, mode), MODES, 1)
         facts = {"argument": "mode", "value": repr(mode), "allowed": ", ".join(map(repr, MODES))}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 from conv_lint import catalogue
-from conv_lint.dims import Dim, le, lt, render, same
+from conv_lint.dims import Dim, Expr, eq, le, lt, render, same
 from conv_lint.ops.resize import scaled
 from conv_lint.ops.rule import Arg, Op, Result, all_le, halved, layer_rule, shape_rule
 from conv_lint.values import Shape, Unknown
@@ -34,12 +36,23 @@ def max_pool(
     "nn.AvgPool1d(kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True)",
     "nn.AvgPool2d(kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None)",
     "nn.AvgPool3d(kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None)",
-    "F.avg_pool{n}d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None)",
+    "F.avg_pool{n}d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True,"
+    " divisor_override=None)",
     "torch.avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True)",
 )
 def avg_pool(op: Op, input: Shape, kernel_size: Arg, stride: Arg, padding: Arg, ceil_mode: Arg) -> Result:
     """(N, C, \\*sizes) -> (N, C, \\*sizes'); N may be left out."""
     input = op.require_rank(input, op.n + 1, op.n + 2)
+    return _averaged(op, input, kernel_size, stride, padding, ceil_mode)
+
+
+def _averaged(op: Op, input: Shape, kernel_size: Arg, stride: Arg, padding: Arg, ceil_mode: Arg) -> tuple[Dim, ...]:
+    if op.n == 3:  # torch wants a kernel within the input here, whatever the padding
+        for axis, window in enumerate(op.per_axis(kernel_size), -3):
+            if lt(input[axis], window):
+                source = op.origin(input, axis)
+                op.fail(catalogue.kernel_too_large(kernel=window, size=input[axis], source=source), "kernel_size")
+                return (*input[:-3], op.unknown(), op.unknown(), op.unknown())
     return _pooled(op, input, kernel_size, stride, padding, 1, ceil_mode)
 
 
@@ -74,8 +87,17 @@ def _flag(value: object) -> bool | None:
 )
 def adaptive_avg_pool(op: Op, input: Shape, output_size: Arg) -> Result:
     """(N, C, \\*sizes) -> (N, C, \\*output_size); ``None`` in output_size keeps the input's size."""
-    input = op.require_rank(input, op.n + 1, op.n + 2)
+    if input.rest is None and op.n > 1 and _may_be_mean(output_size):
+        # An output of one value is a mean in torch, which takes any number of dimensions.
+        input = op.require_rank_from(input, op.n + isinstance(output_size, (tuple, list)))
+    else:
+        input = op.require_rank(input, op.n + 1, op.n + 2)
     return (*input[: -op.n], *_adapted(op, input, output_size))
+
+
+def _may_be_mean(output_size: object) -> bool:
+    sizes = output_size if isinstance(output_size, (tuple, list)) else (output_size,)
+    return not any(size is None or (isinstance(size, (int, Expr)) and eq(size, 1) is False) for size in sizes)
 
 
 @shape_rule(
@@ -109,7 +131,6 @@ def _adapted(op: Op, input: Shape, output_size: object) -> tuple[Dim, ...]:
 @shape_rule(
     "F.max_pool{n}d_with_indices(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False,"
     " return_indices=False)",
-    "torch.max_pool1d_with_indices(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False)",
 )
 def max_pool_with_indices(
     op: Op, input: Shape, kernel_size: Arg, stride: Arg, padding: Arg, dilation: Arg, ceil_mode: Arg
@@ -134,9 +155,11 @@ def adaptive_max_pool_with_indices(op: Op, input: Shape, output_size: Arg) -> Re
     "nn.LPPool{n}d(norm_type, kernel_size, stride=None, ceil_mode=False)",
     "F.lp_pool{n}d(input, norm_type, kernel_size, stride=None, ceil_mode=False)",
 )
-def lp_pool(op: Op, input: Shape, kernel_size: Arg, stride: Arg, ceil_mode: Arg) -> Result:
+def lp_pool(op: Op, input: Shape, norm_type: Arg, kernel_size: Arg, stride: Arg, ceil_mode: Arg) -> Result:
     """(N, C, \\*sizes) -> (N, C, \\*sizes'); N may be left out."""
     input = op.require_rank(input, op.n + 1, op.n + 2)
+    if isinstance(norm_type, (int, float)) and math.isfinite(norm_type):
+        return _averaged(op, input, kernel_size, stride, 0, ceil_mode)
     return _pooled(op, input, kernel_size, stride, 0, 1, ceil_mode)
 
 

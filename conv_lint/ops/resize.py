@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import math
 from collections.abc import Iterable
 from fractions import Fraction
 
@@ -193,7 +194,7 @@ def scaled(size: Dim, factor: object) -> Dim:
 
     An unknown factor may be 0.5 as well as 2, so nothing is known of the result.
     """
-    if not isinstance(factor, (int, float)):
+    if not isinstance(factor, (int, float)) or not math.isfinite(factor):
         return dims.unknown(1)
     if isinstance(size, int):
         return int(size * factor)
@@ -300,6 +301,8 @@ def grid_sample(op: Op, input: Shape, grid: Shape, mode: Arg, padding_mode: Arg)
 @shape_rule("F.affine_grid(theta, size, align_corners=None)")
 def affine_grid(op: Op, theta: Shape, size: Arg) -> Result:
     """(N, 2, 3) and a size (N, C, H, W) -> (N, H, W, 2); (N, 3, 4) and (N, C, D, H, W) -> (N, D, H, W, 3)."""
+    if not isinstance(size, (tuple, list)):
+        raise CannotTell("the size of a grid")
     sizes = tuple(map(op.dim, size))
     if len(sizes) not in (4, 5):
         op.fail(catalogue.tuple_length(argument="size", value=sizes, length=len(sizes), n="4 or 5"), "size")

@@ -222,7 +222,12 @@ class Plain:
 
 
 class World(Protocol):
-    """Who asks: the interpreter, the runtime hook, or a test."""
+    """Who asks: the interpreter, the runtime hook, or a test.
+
+    ``batched``: where torch takes one sample as well as a batch and the rank is not known, which of the two is tried.
+    """
+
+    batched: bool
 
     def emit(self, report: Report, at: str | None) -> None:
         """A definite fault.  ``at`` names the argument to point at."""
@@ -230,8 +235,8 @@ class World(Protocol):
     def equate(self, a: Dim, b: Dim) -> None:
         """From here on the two sizes are equal, or torch would have raised."""
 
-    def settle(self, rest: Rest, sizes: tuple[Dim, ...]) -> None:
-        """The unknown leading dimensions are these."""
+    def settle(self, rest: Rest, sizes: tuple[Dim, ...], assumed: bool) -> None:
+        """The unknown leading dimensions are these; ``assumed`` if another number would do as well."""
 
 
 @dataclass
@@ -240,6 +245,7 @@ class Recorder:
 
     reports: list[Report] = field(default_factory=list)
     points: list[str | None] = field(default_factory=list)
+    batched: bool = True
 
     def emit(self, report: Report, at: str | None) -> None:
         self.reports.append(report)
@@ -248,8 +254,12 @@ class Recorder:
     def equate(self, a: Dim, b: Dim) -> None:
         """Nothing to remember: known sizes are equal already."""
 
-    def settle(self, rest: Rest, sizes: tuple[Dim, ...]) -> None:
+    def settle(self, rest: Rest, sizes: tuple[Dim, ...], assumed: bool) -> None:
         """Nothing to remember."""
+
+
+#: What the axes of a batch of signals, images and volumes are called.
+_AXES = {2: ("B", "C"), 3: ("B", "C", "L"), 4: ("B", "C", "H", "W"), 5: ("B", "C", "D", "H", "W")}
 
 
 class Op:
@@ -327,15 +337,11 @@ class Op:
         usual = [r for r in ranks if r >= len(known)]
         if not usual:
             return self.require_rank(Shape(known, input.step), *ranks)
-        names = (
-            ("B", "C", "D", "H", "W") if usual[-1] == 5 else ("B", "C", "H", "W") if usual[-1] == 4 else ("B", "C", "L")
-        )
-        missing = usual[-1] - len(known)
-        sizes = tuple(
-            dims.unknown(1) if name == "C" else dims.symbol(name)
-            for name in (names[i] if i < len(names) else "D" for i in range(missing))
-        )
-        self.world.settle(rest, sizes)
+        rank = usual[-1] if self.world.batched else usual[0]
+        names = _AXES.get(rank if rank == usual[-1] else rank + 1, ())[rank != usual[-1] :]
+        missing = [names[i] if i < len(names) else "N" for i in range(rank - len(known))]
+        sizes = tuple(dims.unknown(1) if name == "C" else dims.symbol(name) for name in missing)
+        self.world.settle(rest, sizes, len(usual) > 1)
         return Shape((*sizes, *known), input.step, input.dtype)
 
     # arguments ----------------------------------------------------------------------------------------------
@@ -460,7 +466,7 @@ def origin(step: Step, axis: int | None = None) -> Origin | None:
         if axis >= 0 and tuple.__len__(parent.shape) != tuple.__len__(step.shape):
             axis -= tuple.__len__(step.shape)
         step = parent
-    return Origin(step.label, step.place)
+    return Origin(step.label, step.place, step)
 
 
 def _keeps(shape: tuple[Dim, ...], before: tuple[Dim, ...], axis: int) -> bool:

@@ -25,21 +25,24 @@ def slide(
     """The output size along one axis (torch.nn.Conv2d and torch.nn.MaxPool2d, "Shape")."""
     span = dilation * (kernel - 1) + 1
     room = size + 2 * padding - span
-    if dims.lt(room, 0):
-        op.fail(catalogue.kernel_too_large(kernel=span, size=size + 2 * padding), "kernel_size")
-        return op.unknown()
     if isinstance(stride, int) and stride < 1:
+        return op.unknown()
+    out = room // stride + 1
+    if ceil_mode is not False:
+        # A window that hangs over the end counts too, also where the kernel is larger than the whole input.
+        out = dims.ceildiv(room, stride) + 1
+    if dims.lt(room, 0) and (ceil_mode is False or dims.lt(out, 1)):
+        op.fail(catalogue.kernel_too_large(kernel=span, size=size + 2 * padding), "kernel_size")
         return op.unknown()
     if ceil_mode is None:
         return op.unknown()
     if ceil_mode:
-        out = dims.ceildiv(room, stride) + 1
         # The last window must start inside the input or its left padding.
         starts_inside = dims.lt((out - 1) * stride, size + padding)
         return out if starts_inside else out - 1 if starts_inside is False else op.unknown()
     if all(isinstance(v, int) for v in (size, kernel, stride, padding, dilation)):
         _say_of_quotient(op, axis, size, span, stride, padding)  # type: ignore[arg-type]
-    return room // stride + 1
+    return out
 
 
 def _say_of_quotient(op: Op, axis: int, size: int, span: int, stride: int, padding: int) -> None:

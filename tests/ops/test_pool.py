@@ -17,7 +17,7 @@ ROUNDS = 12
 
 
 def image(rng: random.Random, n: int, sizes: tuple[int, ...] = (1, 3, 5, 6, 8)) -> Shape:
-    rank = n + 2 if rng.random() < 0.8 else rng.choice([n, n + 1, n + 3])
+    rank = n + 2 if rng.random() < 0.75 else rng.choice([n, n + 1, n + 3])
     return Shape([rng.choice([1, 2]) for _ in range(max(rank - n, 0))] + [rng.choice(sizes) for _ in range(n)])
 
 
@@ -44,6 +44,8 @@ def test_max_and_avg_pool(n: int, seed: int) -> None:
         check(f"torch.nn.functional.max_pool{n}d", input, **kwargs, **more)
         check(f"torch.nn.functional.max_pool{n}d_with_indices", input, **kwargs)
         del kwargs["padding"]
+        if n == 1:  # torch's function wants plain numbers
+            kwargs = {k: v[0] if isinstance(v, tuple) else v for k, v in kwargs.items()}
         norm = rng.choice([1.0, 2.0, float("inf")])
         check_layer(f"torch.nn.LPPool{n}d", [norm], kwargs, input)
         check(f"torch.nn.functional.lp_pool{n}d", input, norm, **kwargs)
@@ -105,7 +107,6 @@ def test_max_unpool(n: int, seed: int) -> None:
 @pytest.mark.parametrize("input", [Shape((2, 3, 8)), Shape((3, 8)), Shape((8,)), Shape((2, 3, 8, 8))])
 def test_one_dimension_in_torch(input: Shape) -> None:
     check("torch.max_pool1d", input, 2)
-    check("torch.max_pool1d_with_indices", input, 2)
     check("torch.avg_pool1d", input, 2)
     check("torch.adaptive_avg_pool1d", input, 2)
     check("torch.adaptive_max_pool1d", input, 2)

@@ -1,0 +1,55 @@
+"""One file, from text to findings."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+import libcst as cst
+
+from conv_lint.finding import Finding
+from conv_lint.interpreter.entries import run_all
+from conv_lint.interpreter.machine import Limits, Machine, Note
+from conv_lint.project import Project
+from conv_lint.tree import Tree
+
+#: The interpreter recurses with the checked program; each of its calls costs some thirty frames of Python.
+RECURSION = 12_000
+
+
+@dataclass
+class Result:
+    """What came of checking a file: findings, and what was not understood."""
+
+    findings: list[Finding]
+    notes: list[Note]
+    out_of_budget: bool = False
+
+
+def check(text: str, path: str, limits: Limits | None = None) -> Result:
+    """Check the text of a file as if it lay at ``path``."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, RECURSION))
+    try:
+        tree = Tree(path, text)
+        machine = Machine(tree, Project(path), limits or Limits())
+        run_all(machine)
+    except (cst.ParserSyntaxError, RecursionError):
+        return Result([], [])
+    finally:
+        sys.setrecursionlimit(before)
+    return Result(_unique(machine.findings), machine.notes, machine.stop)
+
+
+def _unique(findings: list[Finding]) -> list[Finding]:
+    """Each mistake once: the first finding at each place, in the order of the lines."""
+    first: dict[tuple[str, tuple[int, int]], Finding] = {}
+    for finding in findings:
+        first.setdefault((finding.code, finding.position), finding)
+    by_line = sorted(first.values(), key=lambda f: (f.position, f.code))
+    kept: list[Finding] = []
+    for finding in by_line:
+        same_place = [k for k in kept if k.position == finding.position and k.code[4] == finding.code[4] != "1"]
+        if not same_place:
+            kept.append(finding)
+    return kept

@@ -1,0 +1,3 @@
+"""What the file says of its inputs: annotations and comments at a function's parameters."""
+
+from __future__ import annotations

@@ -1,0 +1,223 @@
+"""Targets: binding names, unpacking, setting attributes and items, deleting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import libcst as cst
+
+from conv_lint import catalogue, dims
+from conv_lint.dims import Dim, Expr
+from conv_lint.interpreter import attributes, locate, tensors
+from conv_lint.interpreter.machine import Machine
+from conv_lint.interpreter.objects import MISSING, Class, Frame, Instance, Sizes
+from conv_lint.interpreter.sequences import items_of
+from conv_lint.values import Dict, List, Shape, Tensor, Unknown, Value
+
+
+def bind(machine: Machine, frame: Frame, name: str, value: Value) -> None:
+    """Give a name a value, in the scope where Python would."""
+    scope = frame
+    kind = frame.declared.get(name)
+    if kind == "global":
+        scope = frame.namespace.frame
+    elif kind == "nonlocal":
+        scope = next((f for f in _enclosing(frame) if name in f.locals), frame)
+    machine.journal.touch(scope)
+    scope.locals[name] = value
+    scope.arguments.pop(name, None)
+
+
+def _enclosing(frame: Frame) -> list[Frame]:
+    found = []
+    here = frame.parent
+    while here is not None:
+        found.append(here)
+        here = here.parent
+    return found
+
+
+def assign(machine: Machine, frame: Frame, target: cst.CSTNode, value: Value) -> None:
+    """Assign a value to a target of any form."""
+    match target:
+        case cst.Name(value=name):
+            bind(machine, frame, name, value)
+        case cst.Tuple(elements=elements) | cst.List(elements=elements):
+            unpack(machine, frame, target, elements, value)
+        case cst.Attribute(value=base, attr=attr):
+            _set_attribute(machine, frame, base, attr.value, value)
+        case cst.Subscript():
+            _set_item(machine, frame, target, value)
+        case cst.StarredElement(value=inner):
+            assign(machine, frame, inner, value)
+
+
+def run_assign(machine: Machine, frame: Frame, node: cst.Assign) -> None:
+    from conv_lint.interpreter.expressions import evaluate
+
+    value = evaluate(machine, frame, node.value)
+    for target in node.targets:
+        assign(machine, frame, target.target, value)
+
+
+def run_annotated(machine: Machine, frame: Frame, node: cst.AnnAssign) -> None:
+    from conv_lint.interpreter.expressions import evaluate
+
+    if node.value is not None:
+        assign(machine, frame, node.target, evaluate(machine, frame, node.value))
+
+
+def run_augmented(machine: Machine, frame: Frame, node: cst.AugAssign) -> None:
+    from conv_lint.interpreter.expressions import evaluate
+    from conv_lint.interpreter.operators import augmented
+
+    left = evaluate(machine, frame, node.target)
+    right = evaluate(machine, frame, node.value)
+    assign(machine, frame, node.target, augmented(machine, frame, node, left, right))
+
+
+def entered(machine: Machine, value: Value) -> Value:
+    """What ``with value as name`` binds."""
+    return value if isinstance(value, (Instance, Tensor)) else Unknown("a context manager")
+
+
+# unpacking --------------------------------------------------------------------------------------------------
+
+
+def unpack(
+    machine: Machine, frame: Frame, node: cst.CSTNode, elements: Sequence[cst.BaseElement], value: Value
+) -> None:
+    """``a, b = value`` and ``a, *rest = value``."""
+    star = next((i for i, e in enumerate(elements) if isinstance(e, cst.StarredElement)), None)
+    count = len(elements)
+    values = unpacked(machine, frame, node, value, count, star)
+    for element, item in zip(elements, values):
+        assign(machine, frame, element.value, item)
+
+
+def unpacked(
+    machine: Machine, frame: Frame, node: cst.CSTNode, value: Value, count: int, star: int | None
+) -> list[Value]:
+    """The values for ``count`` targets, one of which may be starred."""
+    value = machine.resolve(value)
+    if isinstance(value, Sizes):
+        value = _settle(machine, value, count, star)
+    items = items_of(machine, value)
+    if items is None and isinstance(value, Tensor):
+        return [tensors.piece(machine, value, i) for i in range(count)]
+    if items is None:
+        if isinstance(value, Unknown):
+            return [value.part(("item", i), lambda: Unknown(value.reason)) for i in range(count)]
+        return [Unknown("unpacked from something unknown") for _ in range(count)]
+    if star is not None:
+        after = count - star - 1
+        if len(items) < count - 1:
+            return [Unknown("too few values to unpack") for _ in range(count)]
+        middle = items[star : len(items) - after]
+        return [*items[:star], List(middle), *items[len(items) - after :]]
+    if len(items) != count:
+        _wrong_count(machine, frame, node, value, len(items), count)
+        return [Unknown("wrong number of values to unpack") for _ in range(count)]
+    return items
+
+
+def _settle(machine: Machine, value: Sizes, count: int, star: int | None) -> Value:
+    """``b, c, h, w = x.shape`` tells the number of dimensions."""
+    shape = machine.shape(value.tensor.shape)
+    missing = count - len(shape.known)
+    if star is not None or shape.rest is None or missing < 0:
+        if star is not None and star == 0 and count - 1 <= len(shape.known):
+            return (Unknown("leading sizes"), *shape.known[len(shape.known) - count + 1 :])
+        return Unknown("number of dimensions")
+    names: dict[int, str] = {0: "B", count - 1: "W", count - 2: "H"} if count == 4 else {0: "B"}
+    sizes: tuple[Dim, ...] = tuple(dims.symbol(names[i]) if i in names else dims.unknown(1) for i in range(missing))
+    machine.settle(shape.rest, sizes)
+    return tuple(tuple.__iter__(machine.shape(value.tensor.shape)))
+
+
+def _wrong_count(machine: Machine, frame: Frame, node: cst.CSTNode, value: Value, given: int, names: int) -> None:
+    """A tensor, a shape or a tuple of tensors that has another number of parts than names: torch's own doing."""
+    is_shape = isinstance(value, tuple) and value != () and all(isinstance(v, (int, Expr)) for v in value)
+    is_pieces = isinstance(value, (tuple, List)) and any(
+        isinstance(v, Tensor) for v in (value.items if isinstance(value, List) else value)
+    )
+    if isinstance(value, Tensor) or is_shape or is_pieces:
+        locate.report_at(machine, frame, node, catalogue.unpack_count(given=given, names=names))
+
+
+# attributes and items ---------------------------------------------------------------------------------------
+
+
+def _set_attribute(machine: Machine, frame: Frame, base: cst.BaseExpression, name: str, value: Value) -> None:
+    from conv_lint.interpreter.expressions import evaluate
+
+    attributes.set_attribute(machine, frame, evaluate(machine, frame, base), name, value)
+
+
+def _set_item(machine: Machine, frame: Frame, target: cst.Subscript, value: Value) -> None:
+    from conv_lint.interpreter.expressions import evaluate
+    from conv_lint.interpreter.subscripts import index_value
+
+    base = machine.resolve(evaluate(machine, frame, target.value))
+    index = machine.resolve(index_value(machine, frame, target))
+    set_item(machine, frame, target, base, index, value)
+
+
+def set_item(machine: Machine, frame: Frame, node: cst.CSTNode, base: Value, index: Value, value: Value) -> None:
+    """``base[index] = value``."""
+    if isinstance(base, Instance) and "items" in base.attrs and isinstance(base.attrs["items"], (List, Dict)):
+        base = base.attrs["items"]
+    match base:
+        case List():
+            machine.journal.touch(base)
+            if isinstance(index, int) and -len(base.items) <= index < len(base.items):
+                base.items[index] = value
+            elif not base.open:
+                base.open = "an item was set at an unknown index"
+        case Dict():
+            machine.journal.touch(base)
+            try:
+                hash(index)
+                known = not isinstance(index, Unknown)
+            except TypeError:
+                known = False
+            if known:
+                base.items[index] = value
+            elif not base.open:
+                base.open = "an item was set under an unknown key"
+        case Tensor() if isinstance(value, Tensor):
+            tensors.call(machine, frame, node, "torch.Tensor.__setitem__", [base, index, value], {})
+        case Instance() if base.is_module:
+            attributes.set_module_item(machine, base, index, value)
+
+
+def delete(machine: Machine, frame: Frame, target: cst.CSTNode) -> None:
+    """``del name``, ``del obj.attr``, ``del seq[i]``."""
+    from conv_lint.interpreter.expressions import evaluate
+    from conv_lint.interpreter.subscripts import index_value
+
+    match target:
+        case cst.Name(value=name):
+            machine.journal.touch(frame)
+            frame.locals.pop(name, None)
+        case cst.Attribute(value=base, attr=attr):
+            owner = machine.resolve(evaluate(machine, frame, base))
+            if isinstance(owner, (Instance, Class)):
+                machine.journal.touch(owner)
+                owner.attrs.pop(attr.value, MISSING)
+        case cst.Subscript():
+            owner = machine.resolve(evaluate(machine, frame, target.value))
+            index = machine.resolve(index_value(machine, frame, target))
+            if isinstance(owner, Instance) and owner.is_module:
+                attributes.delete_module_item(machine, owner, index)
+            elif isinstance(owner, (List, Dict)):
+                machine.journal.touch(owner)
+                try:
+                    del owner.items[index]  # type: ignore[call-overload, arg-type]
+                except (KeyError, IndexError, TypeError):
+                    owner.open = "an unknown item was deleted"
+
+
+def shape_value(shape: Shape) -> tuple[Dim, ...]:
+    """A known shape as the tuple that ``x.shape`` is."""
+    return tuple(tuple.__iter__(shape))

@@ -1,0 +1,305 @@
+"""``value.name``: reading, setting and deleting attributes; the members of module containers."""
+
+from __future__ import annotations
+
+import libcst as cst
+
+from conv_lint.interpreter import tensors
+from conv_lint.interpreter.machine import Machine, PythonRaise
+from conv_lint.interpreter.objects import (
+    MISSING,
+    BoundMethod,
+    Class,
+    Frame,
+    Function,
+    Inherited,
+    Instance,
+    Method,
+    Native,
+    Partial,
+    ProjectModule,
+    Property,
+    Sizes,
+    Super,
+)
+from conv_lint.interpreter.sequences import members
+from conv_lint.values import Choice, Dict, External, Iter, List, Tensor, Unknown, Value
+
+
+def get(machine: Machine, frame: Frame, node: cst.CSTNode | None, base: Value, name: str) -> Value:
+    """The value of ``base.name``."""
+    base = machine.resolve(base)
+    match base:
+        case Choice():
+            if base.then is None or base.other is None:
+                # The program has made sure that it is not None, or it would fail here.
+                machine.assume(base.condition, base.then is not None)
+                return get(machine, frame, node, base.then if base.then is not None else base.other, name)
+            return machine.choose(frame, base, lambda v: get(machine, frame, node, v, name))
+        case Instance():
+            return of_instance(machine, frame, base, name)
+        case Class():
+            return _of_class(machine, frame, base, name)
+        case Super():
+            return _of_super(machine, frame, base, name)
+        case External():
+            return _of_library(base, name)
+        case Native():
+            return Unknown(f"{name} of a function")
+        case ProjectModule():
+            return _of_module(machine, base, name)
+        case Tensor():
+            return tensors.attribute(machine, frame, node, base, name)
+        case Sizes():
+            return Unknown("the number of elements of an unknown shape") if name == "numel" else Method(base, name)
+        case Function():
+            return base.attrs.get(name, base.name if name in ("__name__", "__qualname__") else Unknown(f"{name} of a function"))
+        case Partial():
+            parts: dict[str, Value] = {"func": base.function, "args": base.args, "keywords": Dict(base.kwargs)}
+            return parts.get(name, Unknown(f"{name} of a partial"))
+        case Property():
+            return Method(base, name)
+        case Unknown():
+            label = f"{base.name}.{name}" if base.name != "?" else "?"
+            return base.part(("attr", name), lambda: Unknown(base.reason, label))
+        case BoundMethod() if name == "__self__":
+            return base.receiver
+        case slice():
+            return getattr(base, name, None)
+    if isinstance(base, (List, Dict, Iter, str, tuple, int, float, bytes)) or type(base).__name__ == "Expr":
+        return Method(base, name)
+    return Unknown(f"{name} of something unknown")
+
+
+def _of_module(machine: Machine, base: ProjectModule, name: str) -> Value:
+    from conv_lint.interpreter.imports import LazyImport
+
+    value = base.namespace.get(name)
+    if isinstance(value, LazyImport):
+        value = base.namespace.frame.locals[name] = value.load(machine)
+    if value is MISSING:
+        return base.namespace.name if name == "__name__" else Unknown(f"{base.namespace.name} has no {name}")
+    return value
+
+
+def _of_library(base: External, name: str) -> Value:
+    from conv_lint.interpreter.libraries import library
+
+    if name in ("__name__", "__qualname__"):
+        return base.name.rpartition(".")[2]
+    return library(f"{base.name}.{name}")
+
+
+# classes and instances --------------------------------------------------------------------------------------
+
+
+def of_instance(machine: Machine, frame: Frame, base: Instance, name: str) -> Value:
+    """An attribute of an object: its own, its class's, or one that torch.nn.Module gives it."""
+    found = find(machine, frame, base, name)
+    if found is not MISSING:
+        return found
+    if isinstance(base.cls, Class):
+        hook = base.cls.find("__getattr__")
+        if isinstance(hook, Function):
+            from conv_lint.interpreter.calls import call_function
+
+            return call_function(machine, frame, None, hook, [base, name], {})
+    if machine.catching and not base.open:
+        raise PythonRaise("AttributeError")
+    reason = base.open or f"{base.class_name} has no attribute {name} that is known"
+    unknown = Unknown(reason)
+    base.attrs.setdefault(name, unknown) if base.open else None
+    return unknown
+
+
+def find(machine: Machine, frame: Frame, base: Instance, name: str) -> Value:
+    """An attribute of an object, or :data:`MISSING`."""
+    if name in base.attrs:
+        return machine.resolve(base.attrs[name])
+    if name == "__class__":
+        return base.cls
+    if name == "__dict__":
+        return Dict(base.attrs, "attributes")
+    if name == "training" and base.is_module:
+        return base.training if base.training is not None else machine.training
+    value = base.cls.find(name) if isinstance(base.cls, Class) else Inherited(base.cls, name)
+    if isinstance(value, Inherited):
+        return _inherited(machine, base, value)
+    return value if value is MISSING else bind(machine, frame, base, value)
+
+
+def bind(machine: Machine, frame: Frame, receiver: Value, value: Value) -> Value:
+    """What a class attribute becomes when it is read from an instance."""
+    match value:
+        case Function(kind="static"):
+            return value
+        case Function(kind="class"):
+            return BoundMethod(receiver.cls if isinstance(receiver, Instance) else receiver, value)
+        case Function():
+            return BoundMethod(receiver, value)
+        case Property():
+            from conv_lint.interpreter.calls import call_value
+
+            return call_value(machine, frame, None, value.getter, [receiver], {})
+    return value
+
+
+def _inherited(machine: Machine, base: Instance, found: Inherited) -> Value:
+    """An attribute that a library class gives: a method of torch.nn.Module, or unknown."""
+    from conv_lint.interpreter.modules import METHODS
+
+    name = found.name
+    if isinstance(found.base, External):
+        if base.is_module and (name in METHODS or name in ("forward", "__call__", "__init__")):
+            return Method(base, name, found.base)
+        if base.is_module and not base.open and base.layer is None and found.base.name == "torch.nn.Module":
+            return MISSING
+        if base.torch_name and name in _LIST_METHODS:
+            return Method(base, name, found.base)
+        if found.base.name.startswith("torch.nn.") and not base.open:
+            return MISSING
+        return Unknown(f"{name} of {found.base.name}")
+    return Unknown(f"{name} of a base class that is not known")
+
+
+_LIST_METHODS = frozenset("append extend insert pop keys values items update get __len__ __getitem__ add_module".split())
+
+
+def _of_class(machine: Machine, frame: Frame, base: Class, name: str) -> Value:
+    if name in ("__name__", "__qualname__"):
+        return base.name
+    if name == "__mro__":
+        return base.mro
+    if base.kind == "enum" and name in base.fields:
+        return base.fields[name]
+    value = base.find(name)
+    match value:
+        case Function(kind="class"):
+            return BoundMethod(base, value)
+        case Inherited(base=External(name="torch.autograd.Function")) if name == "apply":
+            from conv_lint.interpreter.torch_api import apply_function
+
+            return Native("apply", lambda c, *args: apply_function(c, base, c.arguments))
+        case Inherited(base=External() as owner):
+            return Method(base, name, owner) if name in ("__init__", "forward", "__call__") else Unknown(f"{name} of {owner.name}")
+        case Inherited():
+            return Unknown(f"{name} of a base class that is not known")
+    return Unknown(f"{base.name} has no {name}") if value is MISSING else value
+
+
+def _of_super(machine: Machine, frame: Frame, base: Super, name: str) -> Value:
+    receiver = base.receiver
+    if isinstance(receiver, Class):
+        value = receiver.find(name, after=base.after)
+        return BoundMethod(receiver, value) if isinstance(value, Function) and value.kind == "class" else value
+    if not isinstance(receiver, Instance) or not isinstance(receiver.cls, Class):
+        return Unknown("super() of something unknown")
+    value = receiver.cls.find(name, after=base.after)
+    if isinstance(value, Inherited):
+        if isinstance(value.base, External):
+            return Method(receiver, name, value.base)
+        if name == "__init__":
+            receiver.open = receiver.open or "a base class is not known"
+        return Unknown(f"{name} of a base class that is not known")
+    if value is MISSING:
+        return Method(receiver, name, External("object"))
+    return bind(machine, frame, receiver, value)
+
+
+# setting ----------------------------------------------------------------------------------------------------
+
+
+def set_attribute(machine: Machine, frame: Frame, base: Value, name: str, value: Value) -> None:
+    """``base.name = value``."""
+    base = machine.resolve(base)
+    match base:
+        case Instance():
+            setter = base.cls.find(name) if isinstance(base.cls, Class) else MISSING
+            if isinstance(setter, Property) and setter.setter is not None:
+                from conv_lint.interpreter.calls import call_value
+
+                call_value(machine, frame, None, setter.setter, [base, value], {})
+                return
+            store(machine, base, name, value)
+        case Class():
+            machine.journal.touch(base)
+            base.attrs[name] = value
+        case Function():
+            base.attrs[name] = value
+        case ProjectModule():
+            base.namespace.frame.locals[name] = value
+        case Unknown():
+            base.parts[("attr", name)] = value
+        case Tensor():
+            if name == "data" and isinstance(value, Tensor):
+                base.shape = value.shape
+            else:
+                base.attrs[name] = value
+
+
+def store(machine: Machine, target: Instance, name: str, value: Value) -> None:
+    """Set an attribute of an object; a module learns under which name it hangs."""
+    machine.journal.touch(target)
+    if isinstance(value, Instance) and value.is_module:
+        if value.owner is None and value is not target:
+            value.owner = (target, name)
+        if target.attrs.get(name, MISSING) is None:
+            del target.attrs[name]  # torch registers a module behind those registered before
+    target.attrs[name] = value
+
+
+def module_item(machine: Machine, container: Instance, index: Value) -> Value:
+    """``container[index]`` of a Sequential, ModuleList, ModuleDict, ParameterList."""
+    if isinstance(index, str):
+        return container.attrs.get(index, Unknown(container.open or f"no module named {index!r}"))
+    if container.open:
+        return Unknown(container.open)
+    parts = members(container)
+    if isinstance(index, int) and not isinstance(index, bool):
+        if -len(parts) <= index < len(parts):
+            return parts[index]
+        return Unknown("an index out of range")
+    if isinstance(index, slice) and all(b is None or isinstance(b, int) for b in (index.start, index.stop, index.step)):
+        return container_of(container.cls if isinstance(container.cls, External) else External(container.torch_name), parts[index])
+    if parts and all(p is parts[0] for p in parts):
+        return parts[0]
+    return Unknown("a module at an unknown index")
+
+
+def container_of(cls: Value, parts: list[Value]) -> Instance:
+    """A new Sequential or ModuleList of these modules; they keep the owners that they have."""
+    made = Instance(cls)
+    for position, part in enumerate(parts):
+        made.attrs[str(position)] = part
+        if isinstance(part, Instance) and part.owner is None:
+            part.owner = (made, str(position))
+    return made
+
+
+def set_module_item(machine: Machine, container: Instance, index: Value, value: Value) -> None:
+    """``container[index] = module``."""
+    names = [n for n, _ in container.children()]
+    if isinstance(index, str):
+        store(machine, container, index, value)
+    elif isinstance(index, int) and -len(names) <= index < len(names) and not container.open:
+        store(machine, container, names[index], value)
+    else:
+        machine.journal.touch(container)
+        container.open = container.open or "a module was set at an unknown index"
+
+
+def delete_module_item(machine: Machine, container: Instance, index: Value) -> None:
+    """``del container[index]``: the modules behind move up."""
+    machine.journal.touch(container)
+    if isinstance(index, str):
+        container.attrs.pop(index, None)
+        return
+    parts = members(container)
+    try:
+        del parts[index]  # type: ignore[arg-type]
+    except (IndexError, TypeError):
+        container.open = container.open or "an unknown module was deleted"
+        return
+    for name, _ in list(container.children()):
+        del container.attrs[name]
+    container.attrs.update({str(i): p for i, p in enumerate(parts)})

@@ -1,0 +1,479 @@
+"""Python's builtin functions on abstract values."""
+
+from __future__ import annotations
+
+import builtins as python
+from typing import Any
+
+from conv_lint import dims
+from conv_lint.dims import Expr
+from conv_lint.interpreter import attributes, operators
+from conv_lint.interpreter.libraries import NATIVES, Context, constants, native
+from conv_lint.interpreter.objects import (
+    MISSING,
+    BoundMethod,
+    Class,
+    Function,
+    Instance,
+    Method,
+    Native,
+    Partial,
+    Sizes,
+)
+from conv_lint.interpreter.sequences import items_of, members
+from conv_lint.values import Choice, Condition, Dict, External, Iter, List, Tensor, Unknown, Value
+
+
+@native("builtins.len")
+def _len(c: Context, value: Value) -> Value:
+    match value:
+        case Tensor():
+            return c.machine.peek(value, 0)
+        case Sizes():
+            shape = c.machine.shape(value.tensor.shape)
+            return len(shape) if shape.rest is None else Unknown(shape.rest.reason)
+        case List() | Dict() if value.open:
+            return Unknown(value.open)
+        case Dict():
+            return len(value.items)
+        case Instance() if value.torch_name.startswith("torch.nn.") and not value.open:
+            return len(members(value)) if value.torch_name != "torch.nn.ParameterList" else len(value.attrs)
+        case Iter():
+            return Unknown("the length of an iterator")
+    items = items_of(c.machine, value)
+    return len(items) if items is not None else Unknown("the length of something unknown")
+
+
+@native("builtins.range")
+def _range(c: Context, *bounds: Value) -> Value:
+    if all(isinstance(b, int) for b in bounds) and 1 <= len(bounds) <= 3:
+        try:
+            return range(*bounds)  # type: ignore[call-overload, no-any-return]
+        except ValueError:
+            return Unknown("an empty step")
+    reason = next((b.reason for b in bounds if isinstance(b, Unknown)), "a range with unknown bounds")
+    return Iter([dims.unknown(0)], reason)
+
+
+def _listed(c: Context, value: Value) -> List:
+    items = items_of(c.machine, value)
+    if items is not None:
+        return List(items)
+    some = value.items[:1] if isinstance(value, (List, Iter)) else []
+    return List(some, getattr(value, "reason", None) or getattr(value, "open", None) or "made from unknown items")
+
+
+@native("builtins.list", "builtins.set", "builtins.frozenset", "collections.deque")
+def _list(c: Context, value: Value = (), maxlen: Value = None) -> Value:
+    return _listed(c, value)
+
+
+@native("builtins.tuple")
+def _tuple(c: Context, value: Value = ()) -> Value:
+    if isinstance(value, Sizes):
+        return value
+    made = _listed(c, value)
+    return made if made.open else tuple(made.items)
+
+
+@native("builtins.iter")
+def _iter(c: Context, value: Value) -> Value:
+    made = _listed(c, value)
+    return Iter(made.items, made.open)
+
+
+@native("builtins.next")
+def _next(c: Context, value: Value, default: Value = MISSING) -> Value:
+    if isinstance(value, Iter) and not value.open and value.position < len(value.items):
+        c.machine.journal.touch(value)
+        value.position += 1
+        return value.items[value.position - 1]
+    return Unknown("the next item of something unknown")
+
+
+@native("builtins.dict", "collections.OrderedDict", "collections.Counter")
+def _dict(c: Context, value: Value = (), **more: Value) -> Value:
+    made = Dict()
+    if isinstance(value, Dict):
+        made = Dict(value.items, value.open)
+    else:
+        pairs = items_of(c.machine, value)
+        for pair in pairs or ():
+            parts = items_of(c.machine, pair)
+            if parts is None or len(parts) != 2 or isinstance(parts[0], (Unknown, List, Dict)):
+                made.open = "made from unknown pairs"
+            else:
+                made.items[parts[0]] = parts[1]
+        if pairs is None:
+            made.open = "made from something unknown"
+    made.items.update(more)
+    return made
+
+
+@native("collections.defaultdict")
+def _defaultdict(c: Context, factory: Value = None, value: Value = (), **more: Value) -> Value:
+    made = _dict(c, value, **more)
+    if isinstance(made, Dict):
+        made.default = factory
+    return made
+
+
+# iterating --------------------------------------------------------------------------------------------------
+
+
+@native("builtins.enumerate")
+def _enumerate(c: Context, value: Value, start: Value = 0) -> Value:
+    made = _listed(c, value)
+    if not isinstance(start, int):
+        return Iter([], "counts from an unknown number")
+    if made.open:
+        return Iter([(dims.unknown(0), v) for v in made.items[:1]], made.open)
+    return Iter(list(enumerate(made.items, start)), made.open)
+
+
+@native("builtins.zip")
+def _zip(c: Context, *values: Value, strict: Value = False) -> Value:
+    lists = [_listed(c, v) for v in values]
+    open_lists = [one for one in lists if one.open]
+    if open_lists:
+        some = [tuple(one.items[0] for one in lists)] if all(one.items for one in lists) else []
+        return Iter(some, open_lists[0].open)
+    return Iter(list(zip(*(one.items for one in lists))))
+
+
+@native("builtins.map")
+def _map(c: Context, function: Value, *values: Value) -> Value:
+    zipped = _zip(c, *values)
+    assert isinstance(zipped, Iter)
+    return Iter([c.call(function, *row) for row in zipped.items if isinstance(row, tuple)], zipped.open)
+
+
+@native("builtins.filter")
+def _filter(c: Context, function: Value, values: Value) -> Value:
+    made = _listed(c, values)
+    kept: list[Value] = []
+    for item in made.items:
+        truth = c.truth(item if function is None else c.call(function, item))
+        if isinstance(truth, Condition):
+            return Iter(kept, "filtered by an unknown condition")
+        if truth:
+            kept.append(item)
+    return Iter(kept, made.open)
+
+
+@native("builtins.reversed")
+def _reversed(c: Context, value: Value) -> Value:
+    made = _listed(c, value)
+    return Iter(made.items[::-1], made.open)
+
+
+@native("builtins.sorted")
+def _sorted(c: Context, value: Value, key: Value = None, reverse: Value = False) -> Value:
+    made = _listed(c, value)
+    plain = constants(c.machine, tuple(made.items))
+    if made.open or plain is None or key is not None or not isinstance(reverse, bool):
+        return List(made.items, made.open or "in an order that is not known")
+    try:
+        return List(sorted(plain, reverse=reverse))
+    except TypeError:
+        return List(open="cannot be sorted")
+
+
+# numbers ----------------------------------------------------------------------------------------------------
+
+
+@native("builtins.sum")
+def _sum(c: Context, values: Value, start: Value = 0) -> Value:
+    items = items_of(c.machine, values)
+    if items is None:
+        return Unknown("the sum of unknown items")
+    total = start
+    for item in items:
+        total = c.binary("+", total, item)
+    return total
+
+
+def _extreme(c: Context, which: str, values: tuple[Value, ...], key: Value, default: Value) -> Value:
+    items = list(values) if len(values) > 1 else items_of(c.machine, values[0]) if values else None
+    if items is None or key is not None:
+        return Unknown(f"the {which} of unknown items")
+    if not items:
+        return default
+    if all(isinstance(i, (int, float)) for i in items):
+        return getattr(python, which)(items)  # type: ignore[no-any-return]
+    if not all(isinstance(i, (int, Expr, Unknown)) for i in items):
+        return Unknown(f"the {which} of unknown items")
+    pick = dims.maximum if which == "max" else dims.minimum
+    out: dims.Dim | None = None
+    for item in items:
+        size = item.size() if isinstance(item, Unknown) else item
+        assert isinstance(size, (int, Expr))
+        out = size if out is None else pick(out, size)
+    return out
+
+
+@native("builtins.max")
+def _max(c: Context, *values: Value, key: Value = None, default: Value = None) -> Value:
+    return _extreme(c, "max", values, key, default)
+
+
+@native("builtins.min")
+def _min(c: Context, *values: Value, key: Value = None, default: Value = None) -> Value:
+    return _extreme(c, "min", values, key, default)
+
+
+@native("builtins.int", "math.floor", "math.trunc", "numpy.floor", "numpy.int64", "numpy.int32", "torch.jit.annotate")
+def _int(c: Context, value: Value = 0, base: Value = 10) -> Value:
+    if isinstance(value, (int, float, str)):
+        try:
+            return int(value)
+        except (ValueError, OverflowError):
+            return Unknown("a number that Python cannot read")
+    if isinstance(value, operators.Ratio):
+        return dims.floordiv(value.top, value.bottom)
+    if isinstance(value, Expr):
+        return value
+    if isinstance(value, Unknown) and not isinstance(value, (Choice, Condition)):
+        return value if value.name != "?" else Unknown(value.reason)
+    return c.mapped(value, lambda v: _int(c, v)) if isinstance(value, Choice) else Unknown("a number that is not known")
+
+
+@native("math.ceil", "numpy.ceil")
+def _ceil(c: Context, value: Value) -> Value:
+    if isinstance(value, (int, float)):
+        return -int(-value // 1)
+    if isinstance(value, operators.Ratio):
+        return dims.ceildiv(value.top, value.bottom)
+    return value if isinstance(value, Expr) else Unknown("a number that is not known")
+
+
+@native("builtins.float")
+def _float(c: Context, value: Value = 0.0) -> Value:
+    try:
+        return float(value) if isinstance(value, (int, float, str)) else Unknown("a number that is not known")
+    except ValueError:
+        return Unknown("a number that Python cannot read")
+
+
+@native("builtins.bool")
+def _bool(c: Context, value: Value = False) -> Value:
+    return c.truth(value)
+
+
+@native("builtins.str", "builtins.repr", "builtins.format")
+def _str(c: Context, value: Value = "", *more: Value) -> Value:
+    if isinstance(value, (int, float, str, type(None))) and not more:
+        return str(value)
+    return Unknown("a string that is not known")
+
+
+@native("builtins.abs", "builtins.round", "builtins.divmod", "builtins.pow", "builtins.ord", "builtins.chr", "builtins.hash")
+def _plain(c: Context, *values: Value) -> Value:
+    plain = constants(c.machine, values)
+    if plain is None or (c.name.endswith("pow") and abs(plain[-1]) > 64):
+        return Unknown("a number that is not known")
+    try:
+        return getattr(python, c.name.rpartition(".")[2])(*plain)  # type: ignore[no-any-return]
+    except (TypeError, ValueError, ArithmeticError):
+        return Unknown("a call that Python refuses")
+
+
+@native("builtins.any", "builtins.all")
+def _any_all(c: Context, values: Value) -> Value:
+    items = items_of(c.machine, values)
+    if items is None:
+        return Condition(object(), "any or all of unknown items")
+    is_any = c.name.endswith("any")
+    truths = [c.truth(i) for i in items]
+    if any(t is is_any for t in truths):
+        return is_any
+    return not is_any if all(isinstance(t, bool) for t in truths) else Condition(object(), "any or all of unknown items")
+
+
+# objects ----------------------------------------------------------------------------------------------------
+
+
+@native("builtins.isinstance")
+def _isinstance(c: Context, value: Value, kind: Value) -> Value:
+    kinds = kind if isinstance(kind, tuple) else kind.items if isinstance(kind, List) else (kind,)
+    if isinstance(value, Choice):
+        return c.mapped(value, lambda v: _isinstance(c, v, kind))
+    answers = [_is_a(c, value, one) for one in kinds]
+    if any(a is True for a in answers):
+        return True
+    if all(a is False for a in answers):
+        return False
+    return Condition(("isinstance", value, tuple(kinds) if _hashable(kinds) else id(kind)), "the type of something unknown")
+
+
+def _hashable(value: Any) -> bool:
+    try:
+        hash(tuple(value))
+    except TypeError:
+        return False
+    return True
+
+
+_PYTHON_TYPES: dict[str, tuple[type, ...]] = {
+    "builtins.int": (int, Expr),
+    "builtins.float": (float,),
+    "builtins.str": (str,),
+    "builtins.bool": (bool,),
+    "builtins.list": (List,),
+    "builtins.tuple": (tuple, Sizes),
+    "builtins.dict": (Dict,),
+    "builtins.set": (),
+    "torch.Tensor": (Tensor,),
+    "collections.abc.Sequence": (List, tuple, str),
+    "typing.Sequence": (List, tuple, str),
+    "collections.abc.Iterable": (List, tuple, str, Dict, Iter),
+    "typing.Iterable": (List, tuple, str, Dict, Iter),
+    "collections.Iterable": (List, tuple, str, Dict, Iter),
+    "collections.OrderedDict": (),
+    "collections.abc.Mapping": (Dict,),
+    "collections.abc.Callable": (Function, Class, BoundMethod, Native, Partial),
+    "numbers.Number": (int, float, Expr),
+    "types.FunctionType": (Function,),
+}
+
+
+def _is_a(c: Context, value: Value, kind: Value) -> bool | None:
+    """Is the value of this type; ``None`` if it cannot be told."""
+    if (isinstance(value, Unknown) and not isinstance(value, Condition)) or isinstance(kind, Unknown):
+        return None
+    if isinstance(value, Tensor) and not value.sure:
+        return None
+    name = kind.name if isinstance(kind, (External, Native)) else ""
+    if isinstance(value, Instance):
+        if isinstance(kind, Class):
+            return kind in value.cls.mro if isinstance(value.cls, Class) else False
+        bases = value.cls.mro if isinstance(value.cls, Class) else (value.cls,)
+        names = {b.name for b in bases if isinstance(b, External)}
+        if name == "torch.nn.Module":
+            return value.is_module
+        if name in names or name == "builtins.object":
+            return True
+        return _layer_is_a(value, name) if not value.open else None
+    if name in _PYTHON_TYPES:
+        if name == "builtins.dict" or name.startswith("collections."):
+            return True if isinstance(value, _PYTHON_TYPES[name]) else None if isinstance(value, Dict) else False
+        return isinstance(value, _PYTHON_TYPES[name])
+    if name == "torch.nn.Parameter":
+        return value.parameter if isinstance(value, Tensor) else False
+    if isinstance(kind, Class) or name.startswith("torch.nn."):
+        return False
+    return None
+
+
+def _layer_is_a(value: Instance, name: str) -> bool | None:
+    """Base classes inside torch.nn: ``_BatchNorm``, ``_ConvNd``."""
+    last = name.rpartition(".")[2]
+    mine = value.torch_name.rpartition(".")[2]
+    if last == "_BatchNorm":
+        return "BatchNorm" in mine
+    if last == "_ConvNd":
+        return mine.startswith("Conv")
+    if last == "_InstanceNorm":
+        return "InstanceNorm" in mine
+    if last.startswith("_"):
+        return None
+    return False if name.startswith(("torch.nn.", "builtins.")) else None
+
+
+@native("builtins.issubclass")
+def _issubclass(c: Context, value: Value, kind: Value) -> Value:
+    if isinstance(value, Class) and isinstance(kind, (Class, External)):
+        return kind in value.mro
+    if isinstance(value, External) and isinstance(kind, External):
+        return True if value == kind else Condition(("issubclass", value, kind), "a base of a library class")
+    return Condition(object(), "a base of something unknown")
+
+
+@native("builtins.hasattr")
+def _hasattr(c: Context, value: Value, name: Value) -> Value:
+    if isinstance(value, Instance) and isinstance(name, str):
+        if attributes.find(c.machine, c.frame, value, name) is not MISSING:
+            return True
+        return Condition(("hasattr", value, name), value.open) if value.open else False
+    if isinstance(value, Class) and isinstance(name, str):
+        return value.find(name) is not MISSING
+    return Condition(("hasattr", value, name) if isinstance(value, Unknown) else object(), "an attribute of something unknown")
+
+
+@native("builtins.getattr")
+def _getattr(c: Context, value: Value, name: Value, default: Value = MISSING) -> Value:
+    if isinstance(name, Choice):
+        return c.mapped(name, lambda v: _getattr(c, value, v, default))
+    if not isinstance(name, str):
+        return Unknown("an attribute under an unknown name")
+    if default is not MISSING and isinstance(value, Instance) and not value.open:
+        found = attributes.find(c.machine, c.frame, value, name)
+        return default if found is MISSING else found
+    return attributes.get(c.machine, c.frame, c.node, value, name)
+
+
+@native("builtins.setattr")
+def _setattr(c: Context, target: Value, name: Value, value: Value) -> Value:
+    if isinstance(name, str):
+        attributes.set_attribute(c.machine, c.frame, target, name, value)
+    elif isinstance(target, Instance):
+        c.machine.journal.touch(target)
+        target.open = target.open or "an attribute was set under an unknown name"
+    return None
+
+
+@native("builtins.delattr")
+def _delattr(c: Context, target: Value, name: Value) -> Value:
+    if isinstance(target, Instance) and isinstance(name, str):
+        c.machine.journal.touch(target)
+        target.attrs.pop(name, None)
+    return None
+
+
+@native("builtins.callable")
+def _callable(c: Context, value: Value) -> Value:
+    if isinstance(value, Unknown):
+        return Condition(("callable", value), "something unknown")
+    if isinstance(value, Instance):
+        return value.is_module or (isinstance(value.cls, Class) and value.cls.find("__call__") is not MISSING)
+    return isinstance(value, (Function, Class, BoundMethod, Native, Partial, External, Method))
+
+
+@native("builtins.type")
+def _type(c: Context, value: Value, *more: Value) -> Value:
+    if isinstance(value, Instance) and not more:
+        return value.cls
+    for name, kinds in _PYTHON_TYPES.items():
+        if name.startswith("builtins.") and not isinstance(value, bool) and isinstance(value, kinds):
+            return External(name)
+    return Unknown("a type that is not known")
+
+
+@native("builtins.id", "builtins.input", "builtins.open", "builtins.eval", "builtins.exec", "builtins.vars", "builtins.dir")
+def _outside(c: Context, *values: Value, **more: Value) -> Value:
+    if c.name == "builtins.eval" and values and isinstance(values[0], str):
+        return c.evaluate_text(values[0])
+    return Unknown(f"{c.name.rpartition('.')[2]}() is not followed")
+
+
+@native("builtins.print", "warnings.warn", "builtins.globals_update")
+def _nothing(c: Context, *values: Value, **more: Value) -> Value:
+    return None
+
+
+@native("builtins.globals")
+def _globals(c: Context) -> Value:
+    return Dict(c.frame.namespace.frame.locals, "the names of a module")
+
+
+@native("builtins.slice")
+def _slice(c: Context, *bounds: Value) -> Value:
+    return slice(*bounds) if 1 <= len(bounds) <= 3 else Unknown("a slice")
+
+
+#: Builtin names: the functions above, and every other name of Python as a library's.
+BUILTINS: dict[str, Value] = {
+    name: External(f"builtins.{name}") for name in dir(python) if not name.startswith("__")
+} | {"True": True, "False": False, "None": None, "NotImplemented": Unknown("NotImplemented"), "Ellipsis": ...}
+
+assert set(NATIVES) >= {"builtins.len"}

@@ -1,0 +1,300 @@
+"""Calls: evaluating arguments, binding them to parameters, running functions, constructing objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import libcst as cst
+
+from conv_lint.interpreter.machine import Machine, PythonRaise
+from conv_lint.interpreter.objects import (
+    MISSING,
+    BoundMethod,
+    Call,
+    Class,
+    Frame,
+    Function,
+    Instance,
+    Method,
+    Native,
+    Partial,
+    Property,
+    Super,
+)
+from conv_lint.interpreter.sequences import items_of
+from conv_lint.values import Choice, Dict, External, Iter, List, Tensor, Unknown, Value
+
+
+@dataclass
+class Arguments:
+    """Evaluated arguments with the expressions that the caller wrote for them.
+
+    ``open``: a reason if there may be more positional (or keyword) arguments that are not known.
+    """
+
+    args: list[Value] = field(default_factory=list)
+    kwargs: dict[str, Value] = field(default_factory=dict)
+    nodes: list[cst.CSTNode | None] = field(default_factory=list)
+    kw_nodes: dict[str, cst.CSTNode] = field(default_factory=dict)
+    open: str | None = None
+
+
+def evaluate_call(machine: Machine, frame: Frame, node: cst.Call) -> Value:
+    """The value of a call expression."""
+    from conv_lint.interpreter.expressions import evaluate
+
+    function = evaluate(machine, frame, node.func)
+    if isinstance(function, External) and function.name == "builtins.super":
+        return _super(machine, frame, node)
+    arguments = evaluate_arguments(machine, frame, node.args)
+    if arguments.open and not isinstance(function, (Class, External)):
+        return machine.unknown(f"called with {arguments.open}", frame, node)
+    return call_with(machine, frame, node, function, arguments)
+
+
+def evaluate_arguments(machine: Machine, frame: Frame, nodes: Sequence[cst.Arg]) -> Arguments:
+    """The arguments of a call, ``*`` and ``**`` unpacked."""
+    from conv_lint.interpreter.expressions import evaluate
+
+    out = Arguments()
+    for argument in nodes:
+        value = evaluate(machine, frame, argument.value)
+        if argument.star == "*":
+            items = items_of(machine, value)
+            if items is None:
+                out.open = "unknown positional arguments"
+                continue
+            out.args.extend(items)
+            out.nodes.extend(_parts(argument.value, len(items)))
+        elif argument.star == "**":
+            if not isinstance(value, Dict):
+                out.open = out.open or ("unknown keyword arguments" if not _is_empty_unknown(value) else None)
+                continue
+            out.open = out.open or (f"keyword arguments from a dict that {value.open}" if value.open else None)
+            out.kwargs.update({k: v for k, v in value.items.items() if isinstance(k, str)})
+        elif argument.keyword is not None:
+            out.kwargs[argument.keyword.value] = value
+            out.kw_nodes[argument.keyword.value] = argument.value
+        else:
+            out.args.append(value)
+            out.nodes.append(argument.value)
+    return out
+
+
+def _is_empty_unknown(value: Value) -> bool:
+    return value is None
+
+
+def _parts(node: cst.BaseExpression, count: int) -> list[cst.CSTNode | None]:
+    """The expressions of a starred display, ``*[a, b]``; of anything else the whole of it."""
+    if isinstance(node, (cst.List, cst.Tuple)) and len(node.elements) == count:
+        return [e.value for e in node.elements]
+    return [node] * count
+
+
+def _super(machine: Machine, frame: Frame, node: cst.Call) -> Value:
+    """``super()`` and ``super(Class, self)``."""
+    from conv_lint.interpreter.expressions import evaluate
+
+    if len(node.args) >= 2:
+        after = evaluate(machine, frame, node.args[0].value)
+        receiver = evaluate(machine, frame, node.args[1].value)
+        return Super(receiver, after) if isinstance(after, Class) else Unknown("super() of an unknown class")
+    scope: Frame | None = frame
+    while scope is not None:
+        if scope.function is not None and scope.function.owner is not None and scope.self_value is not None:
+            return Super(scope.self_value, scope.function.owner)
+        scope = scope.parent
+    return Unknown("super() outside a method")
+
+
+# calling any value ------------------------------------------------------------------------------------------
+
+
+def call_value(
+    machine: Machine,
+    frame: Frame,
+    node: cst.CSTNode | None,
+    function: Value,
+    args: list[Value],
+    kwargs: Mapping[str, Value],
+) -> Value:
+    """Call a value with values."""
+    return call_with(machine, frame, node, function, Arguments(list(args), dict(kwargs), [None] * len(args)))
+
+
+def call_with(machine: Machine, frame: Frame, node: cst.CSTNode | None, function: Value, arguments: Arguments) -> Value:
+    """Call a value with evaluated arguments."""
+    from conv_lint.interpreter import classes, libraries, methods, modules
+
+    function = machine.resolve(function)
+    match function:
+        case Function():
+            return run_function(machine, frame, node, function, arguments)
+        case BoundMethod():
+            return run_function(machine, frame, node, function.function, _with_first(arguments, function.receiver))
+        case Instance():
+            return _call_instance(machine, frame, node, function, arguments)
+        case Class():
+            return classes.construct(machine, frame, node, function, arguments)
+        case External():
+            return libraries.call(machine, frame, node, function, arguments)
+        case Method() if isinstance(function.receiver, (Instance, Class)):
+            return modules.call_method(machine, frame, node, function, arguments)
+        case Method():
+            return methods.call(machine, frame, node, function, arguments)
+        case Native():
+            return libraries.run_native(machine, frame, node, function, arguments)
+        case Partial():
+            joined = Arguments([*function.args, *arguments.args], {**function.kwargs, **arguments.kwargs})
+            joined.nodes = [*[None] * len(function.args), *arguments.nodes]
+            joined.kw_nodes, joined.open = dict(arguments.kw_nodes), arguments.open
+            return call_with(machine, frame, node, function.function, joined)
+        case Choice():
+            return _call_choice(machine, frame, node, function, arguments)
+        case None:
+            raise PythonRaise("TypeError")
+    reason = function.reason if isinstance(function, Unknown) else "something that is not known is called"
+    return machine.unknown(reason, frame, node)
+
+
+def _call_choice(machine: Machine, frame: Frame, node: cst.CSTNode | None, function: Choice, arguments: Arguments) -> Value:
+    return machine.choose(frame, function, lambda v: call_with(machine, frame, node, v, arguments))
+
+
+def _with_first(arguments: Arguments, first: Value) -> Arguments:
+    return Arguments(
+        [first, *arguments.args], arguments.kwargs, [None, *arguments.nodes], arguments.kw_nodes, arguments.open
+    )
+
+
+def _call_instance(
+    machine: Machine, frame: Frame, node: cst.CSTNode | None, instance: Instance, arguments: Arguments
+) -> Value:
+    from conv_lint.interpreter import modules
+
+    if instance.is_module:
+        return modules.call_module(machine, frame, node, instance, arguments)
+    if isinstance(instance.cls, Class):
+        method = instance.cls.find("__call__")
+        if isinstance(method, Function):
+            return run_function(machine, frame, node, method, _with_first(arguments, instance))
+    return machine.unknown(f"a call of an object of {instance.class_name}", frame, node)
+
+
+def call_method(machine: Machine, frame: Frame, receiver: Instance, name: str, args: list[Value]) -> Value | None:
+    """Call a method that the object's own class defines; ``None`` if it has none."""
+    method = receiver.cls.find(name) if isinstance(receiver.cls, Class) else MISSING
+    if not isinstance(method, Function):
+        return None
+    return call_function(machine, frame, None, method, [receiver, *args], {})
+
+
+# functions of the checked code ------------------------------------------------------------------------------
+
+
+def make_function(machine: Machine, frame: Frame, node: cst.FunctionDef | cst.Lambda) -> Value:
+    """The value of a ``def`` or a ``lambda``; defaults are evaluated here, as Python does."""
+    from conv_lint.interpreter.decorators import decorate
+    from conv_lint.interpreter.expressions import evaluate
+
+    name = node.name.value if isinstance(node, cst.FunctionDef) else "<lambda>"
+    owner = frame.self_value if isinstance(frame.self_value, Class) and frame.function is None else None
+    closure = frame.parent if owner is not None and frame.parent is not None else frame
+    function = Function(node, frame.tree, closure, name, owner=owner if isinstance(owner, Class) else None)
+    for parameter in (*node.params.posonly_params, *node.params.params, *node.params.kwonly_params):
+        if parameter.default is not None:
+            function.defaults[parameter.name.value] = evaluate(machine, frame, parameter.default)
+    return decorate(machine, frame, node, function) if isinstance(node, cst.FunctionDef) else function
+
+
+def call_function(
+    machine: Machine,
+    frame: Frame,
+    node: cst.CSTNode | None,
+    function: Function,
+    args: list[Value],
+    kwargs: Mapping[str, Value],
+) -> Value:
+    """Run a function of the checked code with values."""
+    return run_function(machine, frame, node, function, Arguments(list(args), dict(kwargs), [None] * len(args)))
+
+
+def run_function(
+    machine: Machine, caller: Frame, node: cst.CSTNode | None, function: Function, arguments: Arguments
+) -> Value:
+    """Bind the arguments, run the body, return its value."""
+    from conv_lint.interpreter.expressions import evaluate
+    from conv_lint.interpreter.statements import run_body, suite
+
+    machine.tick()
+    if caller.depth >= machine.limits.depth:
+        return machine.unknown("calls too deep to follow", caller, node)
+    frame = Frame(function.tree, function.frame.namespace, function.frame, function, depth=caller.depth + 1)
+    frame.call = Call(node if node is not None else (caller.call.node if caller.call else function.node), caller)
+    bind_parameters(machine, frame, caller, function, arguments)
+    if arguments.args and function.owner is not None and function.kind != "static":
+        frame.self_value = arguments.args[0]
+    if isinstance(function.node, cst.Lambda):
+        return evaluate(machine, frame, function.node.body)
+    if _is_generator(function):
+        frame.yields = []
+        try:
+            run_body(machine, frame, suite(function.node.body))
+        except PythonRaise:
+            pass
+        return Iter(frame.yields)
+    return run_body(machine, frame, suite(function.node.body))
+
+
+def _is_generator(function: Function) -> bool:
+    if function.is_generator is None:
+        assert isinstance(function.node, cst.FunctionDef)
+        function.is_generator = _yields(function.node.body)
+    return function.is_generator
+
+
+def _yields(node: cst.CSTNode) -> bool:
+    """Does a body hold a ``yield`` outside nested functions?"""
+    if isinstance(node, cst.Yield):
+        return True
+    return any(
+        _yields(child) for child in node.children if not isinstance(child, (cst.FunctionDef, cst.Lambda, cst.ClassDef))
+    )
+
+
+def bind_parameters(machine: Machine, frame: Frame, caller: Frame, function: Function, arguments: Arguments) -> None:
+    """Give each parameter its value, and remember the expression behind it."""
+    params = function.node.params
+    positional = [p for p in (*params.posonly_params, *params.params)]
+    given, nodes = arguments.args, arguments.nodes
+    kwargs = dict(arguments.kwargs)
+    for parameter, value, node in zip(positional, given, nodes):
+        frame.locals[parameter.name.value] = value
+        if node is not None:
+            frame.arguments[parameter.name.value] = (node, caller)
+    if isinstance(params.star_arg, cst.Param):
+        name = params.star_arg.name.value
+        frame.locals[name] = tuple(given[len(positional) :])
+        if arguments.open:
+            frame.locals[name] = List(given[len(positional) :], arguments.open)
+    for parameter in (*positional, *params.kwonly_params):
+        name = parameter.name.value
+        if name in frame.locals:
+            continue
+        if name in kwargs:
+            frame.locals[name] = kwargs.pop(name)
+            if name in arguments.kw_nodes:
+                frame.arguments[name] = (arguments.kw_nodes[name], caller)
+        elif name in function.defaults and not arguments.open:
+            frame.locals[name] = function.defaults[name]
+            if parameter.default is not None:
+                frame.arguments[name] = (parameter.default, None)
+        else:
+            frame.locals[name] = Unknown(f"the parameter {name}", name)
+    if params.star_kwarg is not None:
+        frame.locals[params.star_kwarg.name.value] = Dict(kwargs, arguments.open)
+
+
+__all__ = ["Arguments", "Property", "Tensor", "call_with", "evaluate_call"]

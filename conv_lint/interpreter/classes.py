@@ -1,0 +1,126 @@
+"""Class statements, and what calling a class makes."""
+
+from __future__ import annotations
+
+import libcst as cst
+
+from conv_lint.interpreter.calls import Arguments, run_function
+from conv_lint.interpreter.decorators import decorate
+from conv_lint.interpreter.machine import Machine
+from conv_lint.interpreter.objects import MISSING, Call, Class, Frame, Function, Inherited, Instance
+from conv_lint.values import Dict, External, List, Unknown, Value
+
+
+def make_class(machine: Machine, frame: Frame, node: cst.ClassDef) -> Value:
+    """Run a class statement."""
+    from conv_lint.interpreter.expressions import evaluate
+    from conv_lint.interpreter.statements import execute_block, suite
+
+    bases = tuple(evaluate(machine, frame, b.value) for b in node.bases if b.star == "")
+    made = Class(node.name.value, node, frame.tree, frame, bases)
+    made.kind = _kind(made)
+    body = Frame(frame.tree, frame.namespace, frame, None, frame.call, made, depth=frame.depth)
+    body.locals["__class__"] = made
+    execute_block(machine, body, suite(node.body))
+    body.locals.pop("__class__", None)
+    made.attrs = body.locals
+    if made.kind == "enum":
+        made.fields = {n: _member(made, n, v) for n, v in made.attrs.items() if not isinstance(v, Function)}
+    elif made.kind == "namedtuple":
+        made.fields = fields_of(machine, made)
+    return decorate(machine, frame, node, made)
+
+
+def _kind(made: Class) -> str:
+    for base in made.bases:
+        if isinstance(base, External):
+            last = base.name.rpartition(".")[2]
+            if last in ("Enum", "IntEnum", "StrEnum", "Flag"):
+                return "enum"
+            if last == "NamedTuple":
+                return "namedtuple"
+        elif isinstance(base, Class) and base.kind:
+            return base.kind
+    return ""
+
+
+def _member(made: Class, name: str, value: Value) -> Instance:
+    return Instance(made, {"value": value, "name": name})
+
+
+def fields_of(machine: Machine, made: Class) -> dict[str, Value]:
+    """The annotated fields of a dataclass or NamedTuple in order, with their defaults (:data:`MISSING`: none)."""
+    fields: dict[str, Value] = {}
+    for base in reversed(made.mro):
+        if not isinstance(base, Class) or base.node is None:
+            continue
+        for statement in base.node.body.body:
+            for small in getattr(statement, "body", ()) if isinstance(statement, cst.SimpleStatementLine) else ():
+                if isinstance(small, cst.AnnAssign) and isinstance(small.target, cst.Name):
+                    name = small.target.value
+                    fields[name] = base.attrs.get(name, MISSING) if small.value is not None else MISSING
+    return fields
+
+
+def construct(machine: Machine, frame: Frame, node: cst.CSTNode | None, made: Class, arguments: Arguments) -> Value:
+    """Call a class."""
+    if made.kind == "enum":
+        wanted = arguments.args[0] if arguments.args else None
+        members = [m for m in made.fields.values() if isinstance(m, Instance) and m.attrs["value"] == wanted]
+        return members[0] if members else Unknown("a member of an enum")
+    instance = Instance(made, call=Call(node, frame) if node is not None else frame.call)
+    init = made.find("__init__")
+    new = made.find("__new__")
+    if isinstance(new, Function):
+        return machine.unknown(f"{made.name} makes its objects itself (__new__)", frame, node)
+    if made.kind in ("dataclass", "namedtuple") and not isinstance(init, Function):
+        return _fill(machine, frame, made, instance, arguments)
+    if isinstance(init, Function):
+        first = Arguments(
+            [instance, *arguments.args], arguments.kwargs, [None, *arguments.nodes], arguments.kw_nodes, arguments.open
+        )
+        run_function(machine, frame, node, init, first)
+    elif isinstance(init, Inherited):
+        initialize(machine, frame, node, instance, init.base, arguments)
+    return instance
+
+
+def initialize(
+    machine: Machine, frame: Frame, node: cst.CSTNode | None, instance: Instance, base: Value, arguments: Arguments
+) -> None:
+    """``__init__`` of a library class, or of an unknown one."""
+    from conv_lint.interpreter import modules
+
+    if isinstance(base, External) and base.name.startswith("torch.nn."):
+        modules.initialize(machine, frame, node, instance, base.name, arguments)
+    elif isinstance(base, External) and base.name in ("builtins.list", "builtins.dict", "collections.OrderedDict"):
+        from conv_lint.interpreter.calls import call_value
+
+        instance.attrs["items"] = call_value(machine, frame, node, base, arguments.args, arguments.kwargs)
+        if not isinstance(instance.attrs["items"], (List, Dict)):
+            instance.attrs["items"] = Dict(open="made from something unknown")
+    elif isinstance(base, External) and instance.is_module:
+        modules.initialize(machine, frame, node, instance, "torch.nn.Module", arguments)
+        if base.name != "torch.nn.Module":
+            instance.open = instance.open or f"{base.name} may have set attributes"
+    elif not (isinstance(base, External) and base.name == "object"):
+        machine.journal.touch(instance)
+        instance.open = "a base class is not known"
+
+
+def _fill(machine: Machine, frame: Frame, made: Class, instance: Instance, arguments: Arguments) -> Instance:
+    """The generated ``__init__`` of a dataclass or a NamedTuple, then ``__post_init__``."""
+    from conv_lint.interpreter.calls import call_method, call_value
+    from conv_lint.interpreter.libraries import Factory
+
+    fields = made.fields or fields_of(machine, made)
+    made.fields = fields
+    given = dict(zip(fields, arguments.args))
+    given.update(arguments.kwargs)
+    for name, default in fields.items():
+        value = given.get(name, default)
+        if isinstance(value, Factory):
+            value = call_value(machine, frame, None, value.make, [], {}) if value.make is not None else value.value
+        instance.attrs[name] = Unknown(f"the field {name}", name) if value is MISSING else value
+    call_method(machine, frame, instance, "__post_init__", [])
+    return instance

@@ -1,0 +1,189 @@
+"""What is run, in order: the module's own code, test functions, factories with their defaults, every nn.Module class.
+
+Each entry but the first runs on a state of its own.  Where only the assumption that an input of unknown rank is a
+batch leads to findings, the entry is run again with a single sample: a finding must stand either way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import libcst as cst
+
+from conv_lint import dims
+from conv_lint.interpreter.calls import Arguments, call_value, call_with
+from conv_lint.interpreter.imports import dotted
+from conv_lint.interpreter.journal import Facts, Journal
+from conv_lint.interpreter.machine import Machine, OutOfBudget, PythonRaise
+from conv_lint.interpreter.namespace import Namespace
+from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Inherited, Instance
+from conv_lint.interpreter.statements import execute
+from conv_lint.interpreter.tensors import new_input
+from conv_lint.values import Choice, Condition, External, Unknown, Value
+
+
+def run_all(machine: Machine) -> None:
+    """Run everything that the file offers."""
+    namespace = run_top_level(machine)
+    defined = [v for v in namespace.frame.locals.values() if getattr(v, "tree", None) is machine.tree]
+    functions = [v for v in defined if isinstance(v, Function) and isinstance(v.node, cst.FunctionDef)]
+    for function in functions:
+        if _needs_nothing(function):
+            _attempt(machine, lambda function=function: _factory(machine, namespace.frame, function))  # type: ignore[misc]
+    for made in defined:
+        if isinstance(made, Class) and made.is_module:
+            _attempt(machine, lambda made=made: _class(machine, namespace.frame, made))  # type: ignore[misc]
+
+
+def start(machine: Machine) -> Namespace:
+    """The namespace of the linted file, empty."""
+    namespace = Namespace(machine, machine.project.name, machine.project.path)
+    namespace.frame.locals["__name__"] = "__main__"
+    namespace.frame.locals["__file__"] = machine.project.path
+    machine.namespaces["__main__"] = namespace
+    return namespace
+
+
+def run_top_level(machine: Machine) -> Namespace:
+    """Run the file's top level statement by statement; one that raises does not keep the others from running."""
+    namespace = start(machine)
+    for statement in machine.tree.module.body:
+        machine.entry_start = machine.steps
+        try:
+            execute(machine, namespace.frame, statement)
+        except (PythonRaise, OutOfBudget, RecursionError):
+            _reset(machine)
+        namespace.frame.pending.clear()
+    return namespace
+
+
+def _reset(machine: Machine) -> None:
+    machine.muted = machine.catching = 0
+    machine.journal.levels.clear()
+
+
+def _attempt(machine: Machine, entry: Callable[[], None]) -> None:
+    """Run one entry, undo what it changed, and keep the findings that do not hang on an assumed rank."""
+    before = len(machine.findings)
+    machine.rank_was_assumed = False
+    _isolated(machine, entry)
+    found = machine.findings[before:]
+    if found and machine.rank_was_assumed:
+        machine.prefer_batched = False
+        _isolated(machine, entry)
+        machine.prefer_batched = True
+        again = machine.findings[before + len(found) :]
+        del machine.findings[before:]
+        if again:
+            machine.findings += found
+
+
+def _isolated(machine: Machine, entry: Callable[[], None]) -> None:
+    _reset(machine)
+    machine.entry_start = machine.steps
+    facts, journal, peeks = machine.facts, machine.journal, machine.peeks
+    machine.facts, machine.journal, machine.peeks = Facts(), Journal(), dict(peeks)
+    machine.journal.begin()
+    try:
+        entry()
+    except (PythonRaise, OutOfBudget, RecursionError):
+        del machine.journal.levels[1:]
+    machine.journal.end()
+    machine.facts, machine.journal, machine.peeks = facts, journal, peeks
+    _reset(machine)
+
+
+# factories --------------------------------------------------------------------------------------------------
+
+
+def _needs_nothing(function: Function) -> bool:
+    """Can it be called without arguments?"""
+    params = function.node.params
+    required = [p for p in (*params.posonly_params, *params.params, *params.kwonly_params) if p.default is None]
+    return not required
+
+
+def _factory(machine: Machine, frame: Frame, function: Function) -> None:
+    made = call_value(machine, frame, function.node, function, [], {})
+    if isinstance(made, Instance) and made.is_module:
+        feed(machine, frame, made)
+
+
+# classes ----------------------------------------------------------------------------------------------------
+
+
+def _class(machine: Machine, frame: Frame, made: Class) -> None:
+    """Construct a class with its defaults, and with symbols for what has none; then call it."""
+    init = made.find("__init__")
+    kwargs = symbols_for(machine, init) if isinstance(init, Function) else {}
+    instance = call_with(machine, frame, made.node, made, Arguments([], kwargs))
+    if isinstance(instance, Instance):
+        feed(machine, frame, instance)
+
+
+def symbols_for(machine: Machine, function: Function) -> dict[str, Value]:
+    """A symbol, or something unknown, for each required parameter behind ``self``."""
+    params = function.node.params
+    required = [p for p in [*params.posonly_params, *params.params][1:] + list(params.kwonly_params) if p.default is None]
+    return {p.name.value: _argument(p) for p in required}
+
+
+def _argument(parameter: cst.Param) -> Value:
+    name = parameter.name.value
+    annotation = parameter.annotation.annotation if parameter.annotation is not None else None
+    if dotted(annotation) == "int":
+        return dims.symbol(name, None)
+    return Unknown(f"the parameter {name}", name)
+
+
+def feed(machine: Machine, frame: Frame, module: Instance, inputs: Iterable[Value] | None = None) -> Value:
+    """Call a module on inputs of which nothing is known but what its own file says."""
+    forward = module.cls.find("forward") if isinstance(module.cls, Class) else MISSING
+    arguments = Arguments(list(inputs) if inputs is not None else [])
+    if inputs is None and isinstance(forward, Function):
+        arguments = _inputs_of(frame, forward)
+    elif inputs is None:
+        if isinstance(forward, Inherited) and not isinstance(forward.base, External):
+            return None
+        arguments.args = [new_input("x", frame, None)]
+    arguments.nodes = [None] * len(arguments.args)
+    node = made.node if isinstance(made := module.cls, Class) else None
+    return call_with(machine, frame, node, module, arguments)
+
+
+def _inputs_of(frame: Frame, forward: Function) -> Arguments:
+    """One input for each parameter of ``forward`` behind ``self``.
+
+    A parameter that defaults to None is either given or not; one with another default keeps it.
+    """
+    out = Arguments()
+    params = forward.node.params
+    inner = Frame(forward.tree, frame.namespace)
+    for parameter in [*params.posonly_params, *params.params][1:]:
+        name = parameter.name.value
+        if parameter.default is None:
+            out.args.append(_input(inner, parameter))
+        elif isinstance(parameter.default, cst.Name) and parameter.default.value == "None":
+            given = Condition(("given", name), f"{name} is given")
+            out.kwargs[name] = Choice(given, _input(inner, parameter), None)
+    for parameter in params.kwonly_params:
+        if parameter.default is None:
+            out.kwargs[parameter.name.value] = _input(inner, parameter)
+    return out
+
+
+def _input(frame: Frame, parameter: cst.Param) -> Value:
+    """What a parameter of forward may be by its annotation: a tensor for sure, something else, or perhaps a tensor."""
+    name = parameter.name.value
+    if parameter.annotation is None:
+        return new_input(name, frame, parameter)
+    text = frame.tree.module.code_for_node(parameter.annotation.annotation).strip("\"' ")
+    words = [w for w in text.replace("[", " ").replace("]", " ").replace("|", " ").replace(",", " ").split()]
+    kinds = {w.rpartition(".")[2] for w in words} - {"Optional", "None", "Union"}
+    if kinds <= {"Tensor", "FloatTensor", "LongTensor", "Variable", "Any"}:
+        return new_input(name, frame, parameter, sure="Any" not in kinds)
+    if "Tensor" in kinds and len(kinds) > 1 and kinds & {"Annotated", "Float", "Shaped", "TensorType"}:
+        return new_input(name, frame, parameter, sure=True)
+    if kinds == {"int"}:
+        return dims.symbol(name, None)
+    return Unknown(f"the input {name}", name)

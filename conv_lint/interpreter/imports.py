@@ -1,0 +1,71 @@
+"""Import statements: names of the project are bound lazily, when they are first read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import libcst as cst
+
+from conv_lint.interpreter import assign
+from conv_lint.interpreter.machine import Machine
+from conv_lint.interpreter.namespace import import_from, import_name, load
+from conv_lint.interpreter.objects import MISSING, Frame
+from conv_lint.values import Value
+
+
+@dataclass(eq=False)
+class LazyImport:
+    """``from module import name``, not followed yet."""
+
+    module: str
+    name: str | None
+
+    def load(self, machine: Machine) -> Value:
+        if self.name is None:
+            return import_name(machine, self.module)
+        return import_from(machine, self.module, self.name)
+
+
+def dotted(node: cst.CSTNode | None) -> str:
+    """``a.b.c`` of a chain of attributes; empty for anything else."""
+    if isinstance(node, cst.Name):
+        return node.value
+    if isinstance(node, cst.Attribute):
+        base = dotted(node.value)
+        return f"{base}.{node.attr.value}" if base else ""
+    return ""
+
+
+def run_import(machine: Machine, frame: Frame, node: cst.Import) -> None:
+    for alias in node.names:
+        name = dotted(alias.name)
+        if alias.asname is not None and isinstance(alias.asname.name, cst.Name):
+            assign.bind(machine, frame, alias.asname.name.value, LazyImport(name, None))
+        else:
+            assign.bind(machine, frame, name.partition(".")[0], LazyImport(name.partition(".")[0], None))
+
+
+def run_import_from(machine: Machine, frame: Frame, node: cst.ImportFrom) -> None:
+    module = dotted(node.module)
+    if node.relative:
+        package = frame.namespace.package
+        for _ in node.relative[1:]:
+            package = package.rpartition(".")[0]
+        module = f"{package}.{module}" if package and module else package or module
+    if isinstance(node.names, cst.ImportStar):
+        _import_star(machine, frame, module)
+        return
+    for alias in node.names:
+        name = dotted(alias.name)
+        target = alias.asname.name if alias.asname is not None else alias.name
+        if isinstance(target, cst.Name):
+            assign.bind(machine, frame, target.value, LazyImport(module, name))
+
+
+def _import_star(machine: Machine, frame: Frame, module: str) -> None:
+    found = load(machine, module)
+    if found is None or found is frame.namespace:
+        return
+    for name in found.star_names():
+        value = found.frame.locals.get(name, MISSING)
+        assign.bind(machine, frame, name, LazyImport(module, name) if value is MISSING else value)

@@ -1,0 +1,379 @@
+"""Names of libraries: what calling them does.  Torch's go to the op table; a few of Python's are provided here."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import libcst as cst
+
+from conv_lint import dims, ops
+from conv_lint.interpreter import tensors
+from conv_lint.interpreter.calls import Arguments, call_value
+from conv_lint.interpreter.machine import Machine
+from conv_lint.interpreter.objects import Frame, Instance, Partial
+from conv_lint.interpreter.sequences import items_of
+from conv_lint.values import Choice, Condition, Dict, External, Iter, List, Tensor, Unknown, Value
+
+
+@dataclass
+class Context:
+    """What a native function may ask of the interpreter."""
+
+    machine: Machine
+    frame: Frame
+    node: cst.CSTNode | None
+    name: str
+    arguments: Arguments
+
+    def call(self, function: Value, *args: Value, **kwargs: Value) -> Value:
+        """Call a value of the checked program."""
+        return call_value(self.machine, self.frame, self.node, function, list(args), kwargs)
+
+    def truth(self, value: Value) -> bool | Condition:
+        from conv_lint.interpreter.expressions import truth_of
+
+        return truth_of(self.machine, self.frame, value)
+
+    def binary(self, operator: str, left: Value, right: Value) -> Value:
+        from conv_lint.interpreter.operators import binary
+
+        kind = {"+": cst.Add, "*": cst.Multiply}[operator]
+        return binary(self.machine, self.frame, self.node or cst.Name("_"), kind, left, right)
+
+    def mapped(self, value: Choice, use: Callable[[Value], Value]) -> Value:
+        """Apply ``use`` to both alternatives."""
+        return self.machine.choose(self.frame, value, use)
+
+    def evaluate_text(self, text: str) -> Value:
+        """``eval`` of a known string: parsed, and evaluated here like any expression."""
+        from conv_lint.interpreter.expressions import evaluate
+
+        try:
+            return evaluate(self.machine, self.frame, cst.parse_expression(text))
+        except cst.ParserSyntaxError:
+            return Unknown("eval of something that is no expression")
+
+
+NativeFunction = Callable[..., Value]
+NATIVES: dict[str, NativeFunction] = {}
+
+
+def native(*names: str) -> Callable[[NativeFunction], NativeFunction]:
+    """Provide a function of a library.  Its parameters after the context bind as Python binds them."""
+
+    def register(function: NativeFunction) -> NativeFunction:
+        NATIVES.update(dict.fromkeys(names, function))
+        return function
+
+    return register
+
+
+@functools.lru_cache(maxsize=None)
+def _signature(function: NativeFunction) -> inspect.Signature:
+    return inspect.signature(function)
+
+
+_ALIASES = {
+    "torch.FloatTensor": "torch.Tensor",
+    "torch.autograd.Variable": "torch.autograd.Variable",
+    "torch.nn.parameter.Parameter": "torch.nn.Parameter",
+    "torch.nn.parallel.DataParallel": "torch.nn.DataParallel",
+    "torch.functional": "torch",
+    "torch.concat": "torch.cat",
+    "torch.concatenate": "torch.cat",
+    "numpy.product": "numpy.prod",
+}
+_CONSTANTS = {"math.pi": math.pi, "math.inf": math.inf, "math.e": math.e, "numpy.pi": math.pi, "numpy.inf": math.inf}
+
+
+def library(name: str) -> Value:
+    """The value of a library's dotted name, under the name that torch documents."""
+    if name in _CONSTANTS:
+        return _CONSTANTS[name]
+    if name in _ALIASES:
+        return External(_ALIASES[name])
+    if name.startswith("torch.nn.modules."):
+        last = name.rpartition(".")[2]
+        return External(f"torch.nn.{last}" if last[:1].isupper() or last.startswith("_") else name)
+    if name.startswith(("torch._C._nn.", "torch._nn.")):
+        return External(f"torch.nn.functional.{name.rpartition('.')[2]}")
+    if name in ("typing.TYPE_CHECKING",):
+        return False
+    return External(name)
+
+
+def constants(machine: Machine, values: tuple[Value, ...]) -> list[Any] | None:
+    """Values as Python's own, lists and tuples inside too; ``None`` if any is not known."""
+    out: list[Any] = []
+    for value in values:
+        value = machine.resolve(value)
+        if isinstance(value, (int, float, str, bytes, type(None))):
+            out.append(value)
+        elif isinstance(value, (List, tuple, range, Iter)):
+            items = items_of(machine, value)
+            inner = constants(machine, tuple(items)) if items is not None else None
+            if inner is None:
+                return None
+            out.append(inner)
+        else:
+            return None
+    return out
+
+
+# calling ----------------------------------------------------------------------------------------------------
+
+
+def call(machine: Machine, frame: Frame, node: cst.CSTNode | None, function: External, arguments: Arguments) -> Value:
+    """Call a library's function or class."""
+    import conv_lint.interpreter.builtins  # registers Python's own functions
+    import conv_lint.interpreter.torch_api  # noqa: F401  and those of torch that are no op
+    from conv_lint.interpreter import modules
+
+    name = function.name
+    if name in NATIVES:
+        return run_named(machine, frame, node, name, arguments)
+    if name in ops.LAYERS or name in modules.CONTAINERS or name == "torch.nn.Module":
+        return modules.construct(machine, frame, node, name, arguments)
+    if name.startswith("torch.Tensor.") and arguments.args and isinstance(arguments.args[0], Tensor):
+        return tensors.call_method(
+            machine, frame, node, arguments.args[0], name[13:], arguments.args[1:], arguments.kwargs, arguments.open
+        )
+    if tensors.row_of(name) is not None:
+        return tensors.call(machine, frame, node, name, arguments.args, arguments.kwargs, arguments.open)
+    if name.startswith("math.") or name in ("numpy.prod", "numpy.sqrt", "numpy.log2", "numpy.sum", "numpy.gcd"):
+        return _mathematics(machine, name, arguments)
+    return machine.unknown(f"{name.removeprefix('builtins.')} is not known", frame, node)
+
+
+def _mathematics(machine: Machine, name: str, arguments: Arguments) -> Value:
+    """A function of ``math`` on known numbers; a product of sizes also where they are symbols."""
+    last = name.rpartition(".")[2]
+    if last == "prod" and arguments.args:
+        items = items_of(machine, arguments.args[0])
+        sizes = [v.size() if isinstance(v, Unknown) else v for v in items or ()]
+        if items is not None and all(isinstance(v, (int, dims.Expr)) for v in sizes):
+            return dims.product(sizes)  # type: ignore[arg-type]
+    plain = constants(machine, tuple(arguments.args))
+    if plain is None or arguments.kwargs or (last in ("factorial", "comb", "perm") and plain[0] > 100):
+        return Unknown("a number that is not known")
+    function = sum if last == "sum" else getattr(math, last, None)
+    try:
+        return function(*plain) if function is not None else Unknown(f"{name} is not known")  # type: ignore[no-any-return]
+    except (TypeError, ValueError, ArithmeticError):
+        return Unknown(f"{name} of something that it does not take")
+
+
+def run_named(machine: Machine, frame: Frame, node: cst.CSTNode | None, name: str, arguments: Arguments) -> Value:
+    """Run a native function with its name; arguments that do not fit make it unknown."""
+    if arguments.open:
+        return machine.unknown(f"{name} is called with {arguments.open}", frame, node)
+    function = NATIVES[name]
+    context = Context(machine, frame, node, name, arguments)
+    args = [machine.resolve(a) for a in arguments.args]
+    try:
+        _signature(function).bind(context, *args, **arguments.kwargs)
+    except TypeError:
+        return machine.unknown(f"{name} with these arguments", frame, node)
+    return function(context, *args, **arguments.kwargs)
+
+
+def run_native(machine: Machine, frame: Frame, node: cst.CSTNode | None, function: Any, arguments: Arguments) -> Value:
+    """Call a function that the interpreter made itself (``itemgetter(1)``)."""
+    if arguments.open:
+        return machine.unknown(arguments.open, frame, node)
+    return function.run(Context(machine, frame, node, function.name, arguments), *arguments.args)  # type: ignore[no-any-return]
+
+
+# Python's standard library ----------------------------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class Factory:
+    """``dataclasses.field(...)``."""
+
+    make: Value
+    value: Value
+
+
+@native("functools.partial", "functools.partialmethod")
+def _partial(c: Context, function: Value, *args: Value, **kwargs: Value) -> Value:
+    return Partial(function, args, kwargs)
+
+
+@native("functools.reduce")
+def _reduce(c: Context, function: Value, values: Value, *start: Value) -> Value:
+    items = items_of(c.machine, values)
+    if items is None:
+        return Unknown("a reduction of unknown items")
+    items = [*start, *items]
+    total = items[0] if items else None
+    for item in items[1:]:
+        total = c.call(function, total, item)
+    return total
+
+
+@native("functools.wraps", "functools.lru_cache", "functools.cache")
+def _same_function(c: Context, *values: Value, **more: Value) -> Value:
+    return values[0] if values else External("builtins.identity")
+
+
+@native("builtins.identity", "typing.cast", "typing.NewType")
+def _identity(c: Context, *values: Value) -> Value:
+    return values[-1] if values else None
+
+
+@native("dataclasses.field")
+def _field(c: Context, *, default: Value = None, default_factory: Value = None, **more: Value) -> Value:
+    return Factory(default_factory, default)
+
+
+@native("dataclasses.replace")
+def _replace(c: Context, target: Value, **more: Value) -> Value:
+    if isinstance(target, Instance):
+        return Instance(target.cls, {**target.attrs, **more})
+    return Unknown("a copy of something unknown")
+
+
+@native("dataclasses.asdict")
+def _asdict(c: Context, target: Value) -> Value:
+    return Dict(target.attrs, target.open) if isinstance(target, Instance) else Unknown("a dict of something unknown")
+
+
+@native("types.SimpleNamespace", "argparse.Namespace", "easydict.EasyDict")
+def _namespace(c: Context, *values: Value, **more: Value) -> Value:
+    attrs = dict(more)
+    for value in values:
+        if isinstance(value, Dict):
+            attrs.update({k: v for k, v in value.items.items() if isinstance(k, str)})
+    return Instance(External("types.SimpleNamespace"), attrs)
+
+
+@native("itertools.chain")
+def _chain(c: Context, *values: Value) -> Value:
+    out: list[Value] = []
+    for value in values:
+        items = items_of(c.machine, value)
+        if items is None:
+            return Iter(out, "chained with unknown items")
+        out.extend(items)
+    return Iter(out)
+
+
+@native("itertools.chain.from_iterable")
+def _chain_all(c: Context, values: Value) -> Value:
+    items = items_of(c.machine, values)
+    return _chain(c, *items) if items is not None else Iter([], "chained from unknown items")
+
+
+@native("itertools.product")
+def _product(c: Context, *values: Value, repeat: Value = 1) -> Value:
+    import itertools
+
+    lists = [items_of(c.machine, v) for v in values]
+    if any(one is None for one in lists) or not isinstance(repeat, int):
+        return Iter([], "a product of unknown items")
+    size = math.prod(len(one or ()) for one in lists) ** repeat
+    if size > c.machine.limits.rounds:
+        return Iter([], "a product of too many items")
+    return Iter(list(itertools.product(*(one or [] for one in lists), repeat=repeat)))
+
+
+@native("itertools.repeat")
+def _repeat(c: Context, value: Value, times: Value = None) -> Value:
+    return Iter([value] * times) if isinstance(times, int) and times < 10_000 else Iter([value], "repeats without end")
+
+
+@native("itertools.count", "itertools.cycle")
+def _endless(c: Context, *values: Value) -> Value:
+    return Iter([], "runs without end")
+
+
+@native("itertools.accumulate")
+def _accumulate(c: Context, values: Value) -> Value:
+    items = items_of(c.machine, values)
+    if items is None:
+        return Iter([], "accumulates unknown items")
+    out: list[Value] = []
+    for item in items:
+        out.append(c.binary("+", out[-1], item) if out else item)
+    return Iter(out)
+
+
+@native("itertools.islice")
+def _islice(c: Context, values: Value, *bounds: Value) -> Value:
+    items = items_of(c.machine, values)
+    if items is None or not all(b is None or isinstance(b, int) for b in bounds):
+        return Iter([], "a part of unknown items")
+    return Iter(items[slice(*bounds)])
+
+
+@native("collections.namedtuple")
+def _namedtuple(c: Context, name: Value, fields: Value, **more: Value) -> Value:
+    from conv_lint.interpreter.objects import MISSING, Class
+
+    names = fields.replace(",", " ").split() if isinstance(fields, str) else items_of(c.machine, fields)
+    if names is None or not isinstance(name, str):
+        return Unknown("a named tuple with unknown fields")
+    made = Class(name, None, c.frame.tree, c.frame, (), kind="namedtuple")
+    made.fields = {str(n): MISSING for n in names}
+    return made
+
+
+@native("copy.deepcopy", "copy.copy", "torch.clone")
+def _copy(c: Context, value: Value, *more: Value) -> Value:
+    if isinstance(value, Tensor) or (isinstance(value, Unknown)):
+        return value
+    return _copied(value, {}, c.name == "copy.deepcopy")
+
+
+def _copied(value: Value, done: dict[int, Value], deep: bool) -> Value:
+    """A copy of containers and objects, each object once."""
+    if id(value) in done:
+        return done[id(value)]
+
+    def inner(item: Value) -> Value:
+        return _copied(item, done, deep) if deep else item
+
+    match value:
+        case List():
+            made_list = done[id(value)] = List((), value.open)
+            made_list.items = [inner(v) for v in value.items]
+            return made_list
+        case Dict():
+            made_dict = done[id(value)] = Dict({}, value.open, value.default)
+            made_dict.items = {k: inner(v) for k, v in value.items.items()}
+            return made_dict
+        case tuple():
+            return tuple(inner(v) for v in value)
+        case Instance():
+            made = Instance(value.cls, {}, value.layer, value.open, None, value.call, value.training)
+            done[id(value)] = made
+            for name, item in value.attrs.items():
+                made.attrs[name] = new = inner(item)
+                if isinstance(new, Instance) and new is not item and new.owner is None:
+                    new.owner = (made, name)
+            return made
+    return value
+
+
+@native("operator.itemgetter")
+def _itemgetter(c: Context, index: Value) -> Value:
+    from conv_lint.interpreter.objects import Native
+    from conv_lint.interpreter.subscripts import item
+
+    return Native("itemgetter", lambda d, value: item(d.machine, d.frame, d.node, value, index))
+
+
+@native("operator.mul", "operator.add")
+def _operator(c: Context, left: Value, right: Value) -> Value:
+    return c.binary("*" if c.name.endswith("mul") else "+", left, right)
+
+
+@native("os.getenv", "os.environ.get", "argparse.ArgumentParser", "logging.getLogger")
+def _outside(c: Context, *values: Value, **more: Value) -> Value:
+    return Unknown(f"{c.name} depends on where the program runs")

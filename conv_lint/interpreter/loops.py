@@ -1,0 +1,223 @@
+"""Loops: over known items round by round; otherwise until what the loop changes is stable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import libcst as cst
+
+from conv_lint.dims import Expr, render
+from conv_lint.interpreter import assign
+from conv_lint.interpreter.journal import join_states
+from conv_lint.interpreter.machine import Flow, Machine, PythonRaise
+from conv_lint.interpreter.objects import Frame
+from conv_lint.interpreter.sequences import items_of
+from conv_lint.values import Choice, Condition, List, Rest, Shape, Tensor, Unknown, Value
+
+#: A loop with an unknown number of rounds is tried so often before what it changes is given up.
+WIDENINGS = 2
+
+
+def run_for(machine: Machine, frame: Frame, node: cst.For) -> Flow | None:
+    from conv_lint.interpreter.expressions import evaluate
+
+    over = machine.resolve(evaluate(machine, frame, node.iter))
+    return for_each(machine, frame, node, over)
+
+
+def for_each(machine: Machine, frame: Frame, node: cst.For, over: Value) -> Flow | None:
+    """Run a ``for`` over a value."""
+    if isinstance(over, Choice):
+        chosen = over
+        return machine.branch(
+            frame,
+            chosen.condition,
+            lambda: for_each(machine, frame, node, machine.resolve(chosen.then)),
+            lambda: for_each(machine, frame, node, machine.resolve(chosen.other)),
+        )
+    items = items_of(machine, over)
+    if items is None or len(items) > machine.limits.rounds:
+        element = _element(machine, over)
+
+        def one_round() -> Flow | None:
+            assign.assign(machine, frame, node.target, element())
+            return _body(machine, frame, node.body)
+
+        return _unknown_rounds(machine, frame, one_round)
+    for item in items:
+        assign.assign(machine, frame, node.target, item)
+        flow = _body(machine, frame, node.body)
+        if flow is not None:
+            if flow.kind == "break":
+                return _end(machine, frame, None)
+            return flow
+    return _end(machine, frame, node.orelse)
+
+
+def _body(machine: Machine, frame: Frame, body: cst.BaseSuite) -> Flow | None:
+    """One round; branches that continued early are joined at its end."""
+    from conv_lint.interpreter.statements import execute_block, suite
+
+    before = len(frame.pending)
+    try:
+        flow = execute_block(machine, frame, suite(body))
+    except PythonRaise:
+        early = [p for p in frame.pending[before:] if p.kind == "continue"]
+        if not early:
+            raise
+        machine.journal.apply(early[-1].changes)
+        flow = None
+    if flow is not None and flow.kind == "continue":
+        flow = None
+    for pending in [p for p in frame.pending[before:] if p.kind == "continue"]:
+        frame.pending.remove(pending)
+        machine.join_pending(pending)
+    return flow
+
+
+def _end(machine: Machine, frame: Frame, orelse: cst.Else | None) -> Flow | None:
+    """After the last round: branches that broke out are joined, then ``else`` runs."""
+    from conv_lint.interpreter.statements import execute_block, suite
+
+    for pending in [p for p in frame.pending if p.kind == "break"]:
+        frame.pending.remove(pending)
+        machine.join_pending(pending)
+    return execute_block(machine, frame, suite(orelse.body)) if orelse is not None else None
+
+
+def _element(machine: Machine, over: Value) -> Callable[[], Value]:
+    """A maker of "some item" of a value whose items are not all known."""
+    from conv_lint.interpreter import tensors
+
+    if isinstance(over, Tensor):
+        return lambda: tensors.piece(machine, over, None)
+    if isinstance(over, List) and len(over.items) == 1 and not isinstance(over.items[0], Unknown):
+        return lambda: over.items[0]
+    reason = over.reason if isinstance(over, Unknown) else "an item of something unknown"
+    return lambda: Unknown(reason)
+
+
+def _unknown_rounds(machine: Machine, frame: Frame, one_round: Callable[[], Flow | None]) -> Flow | None:
+    """A loop of which it is not known how often it runs.
+
+    Silent rounds find out what it changes; that is joined with the state before until it is stable.  Then one round is
+    run for good and joined with the state of no round at all.
+    """
+    for attempt in range(WIDENINGS + 1):
+        machine.journal.begin()
+        pending = len(frame.pending)
+        try:
+            with machine.quiet():
+                one_round()
+        except PythonRaise:
+            pass
+        finally:
+            after = machine.journal.end()
+            del frame.pending[pending:]
+        if not _widen(machine, after, last=attempt == WIDENINGS):
+            break
+    again = Condition(object(), "one more round of a loop")
+    return _as_loop(machine, frame, machine.branch(frame, again, one_round, lambda: None))
+
+
+def _as_loop(machine: Machine, frame: Frame, flow: Flow | None) -> Flow | None:
+    _end(machine, frame, None)
+    return flow if flow is not None and flow.kind == "return" else None
+
+
+def _widen(machine: Machine, after: dict[object, object], last: bool) -> bool:
+    """Join the state after a round into the state before it.  Returns whether anything changed."""
+    from conv_lint.interpreter.journal import Facts
+
+    changed = False
+    for target, state in after.items():
+        if isinstance(target, Facts):
+            continue
+        before = target.snapshot()  # type: ignore[attr-defined]
+        joined = join_states(None, target, state, before)  # type: ignore[arg-type]
+        if _differs(joined, before):
+            changed = True
+            machine.journal.touch(target)  # type: ignore[arg-type]
+            target.restore(_given_up(joined, before) if last else joined)  # type: ignore[attr-defined]
+    return changed
+
+
+def _differs(one: object, two: object) -> bool:
+    from conv_lint.interpreter.journal import same
+
+    if isinstance(one, dict) and isinstance(two, dict):
+        return one.keys() != two.keys() or any(_differs(one[k], two[k]) for k in one)
+    if isinstance(one, (list, tuple)) and isinstance(two, (list, tuple)):
+        return len(one) != len(two) or any(_differs(a, b) for a, b in zip(one, two))
+    if isinstance(one, Tensor) and isinstance(two, Tensor):
+        return _shape_differs(one.shape, two.shape)
+    if isinstance(one, Unknown) and isinstance(two, Unknown):
+        return one is not two and not (one.reason == two.reason == "changes in a loop")
+    return not same(one, two)
+
+
+def _shape_differs(one: Shape, two: Shape) -> bool:
+    left, right = tuple(tuple.__iter__(one)), tuple(tuple.__iter__(two))
+    return len(left) != len(right) or not all(
+        a is b or a == b or (isinstance(a, Rest) and isinstance(b, Rest)) or (_is_mark(a) and _is_mark(b))
+        for a, b in zip(left, right)
+    )
+
+
+def _is_mark(size: object) -> bool:
+    """Is it a lone ``?``, which says nothing and so cannot change?"""
+    return isinstance(size, Expr) and len(size.symbols) == 1 and render(size) == "?" and size.terms[0][1] == 1
+
+
+def _given_up(joined: object, before: object) -> object:
+    """The state with everything that still changes made unknown."""
+    from conv_lint.values import any_shape
+
+    if isinstance(joined, dict) and isinstance(before, dict):
+        out = {}
+        for key, value in joined.items():
+            if key in before and not _differs(value, before[key]):
+                out[key] = value
+            elif isinstance(value, Tensor):
+                out[key] = Tensor(any_shape("changes in a loop"), value.step)
+            elif isinstance(value, List):
+                out[key] = List(open="changes in a loop")
+            else:
+                out[key] = Unknown("changes in a loop")
+        return out
+    if isinstance(joined, tuple) and isinstance(before, tuple) and joined and isinstance(joined[0], dict):
+        return (_given_up(joined[0], before[0]), *joined[1:])
+    if isinstance(joined, tuple) and joined and isinstance(joined[0], list):
+        return (joined[0], "changes in a loop")
+    return joined
+
+
+def run_while(machine: Machine, frame: Frame, node: cst.While) -> Flow | None:
+    from conv_lint.interpreter.expressions import evaluate, truth_of
+
+    for _ in range(machine.limits.rounds):
+        truth = truth_of(machine, frame, evaluate(machine, frame, node.test))
+        if truth is False:
+            return _end(machine, frame, node.orelse)
+        if isinstance(truth, Condition):
+            return _unknown_rounds(machine, frame, lambda: _checked(machine, frame, node))
+        broke = len([p for p in frame.pending if p.kind == "break"])
+        flow = _body(machine, frame, node.body)
+        if flow is not None:
+            return _end(machine, frame, None) if flow.kind == "break" else flow
+        if len([p for p in frame.pending if p.kind == "break"]) > broke:
+            # It may have left already: from here on the number of rounds is not known.
+            return _unknown_rounds(machine, frame, lambda: _checked(machine, frame, node))
+    return None
+
+
+def _checked(machine: Machine, frame: Frame, node: cst.While) -> Flow | None:
+    """One round of a ``while`` of which it is not known whether it is the last."""
+    from conv_lint.interpreter.expressions import evaluate, truth_of
+
+    truth = truth_of(machine, frame, evaluate(machine, frame, node.test))
+    if truth is False:
+        return None
+    if isinstance(truth, Condition):
+        machine.assume(truth, True)
+    return _body(machine, frame, node.body)

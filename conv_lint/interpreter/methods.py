@@ -1,0 +1,278 @@
+"""Methods of builtin values: lists, dicts, strings, tuples, iterators, shapes, tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import libcst as cst
+
+from conv_lint.dims import Expr, product
+from conv_lint.interpreter import tensors
+from conv_lint.interpreter.calls import Arguments, call_value
+from conv_lint.interpreter.machine import Machine, PythonRaise
+from conv_lint.interpreter.objects import MISSING, Frame, Method, Property, Sizes
+from conv_lint.interpreter.sequences import items_of
+from conv_lint.values import Dict, Iter, List, Tensor, Unknown, Value
+
+#: String methods that are Python's own on known arguments.
+TEXT = frozenset(
+    "capitalize casefold count endswith find format index isalnum isalpha isdecimal isdigit isidentifier islower"
+    " isnumeric isupper join lower lstrip partition removeprefix removesuffix replace rfind rpartition rsplit rstrip"
+    " split splitlines startswith strip swapcase title upper zfill".split()
+)
+
+
+def call(machine: Machine, frame: Frame, node: cst.CSTNode | None, called: Method, arguments: Arguments) -> Value:
+    """Call a method of a value that is no object of the checked code."""
+    receiver, name = machine.resolve(called.receiver), called.name
+    args = arguments.args
+    match receiver:
+        case Tensor():
+            return tensors.call_method(machine, frame, node, receiver, name, args, arguments.kwargs, arguments.open)
+        case List():
+            handler = LIST.get(name)
+            machine.journal.touch(receiver)
+            return handler(machine, frame, receiver, args, arguments.kwargs) if handler else Unknown(f"list.{name}")
+        case Dict():
+            of_dict = DICT.get(name)
+            machine.journal.touch(receiver)
+            return of_dict(machine, frame, receiver, args, arguments.kwargs) if of_dict else Unknown(f"dict.{name}")
+        case str() | bytes():
+            return _text(machine, receiver, name, args, arguments.kwargs)
+        case tuple():
+            return _tuple(machine, frame, receiver, name, args)
+        case Sizes():
+            return Unknown("the shape of a tensor of unknown rank")
+        case Iter() if name in ("__next__", "close"):
+            items = items_of(machine, receiver)
+            return items[0] if items else Unknown("the next item")
+        case Property() if name == "setter" and args:
+            return Property(receiver.getter, args[0])
+        case int() | float() | Expr():
+            return _number(receiver, name)
+    return Unknown(f"{name} of something unknown")
+
+
+def _number(receiver: Value, name: str) -> Value:
+    if name == "item":
+        return receiver
+    if isinstance(receiver, (int, float)) and name in ("bit_length", "is_integer", "conjugate"):
+        return getattr(receiver, name)() if hasattr(receiver, name) else Unknown(name)
+    return Unknown(f"{name} of a number")
+
+
+def _text(machine: Machine, receiver: Any, name: str, args: list[Value], kwargs: dict[str, Value]) -> Value:
+    plain: list[Any] = []
+    for value in args:
+        items = items_of(machine, value) if isinstance(value, (List, Iter)) else None
+        plain.append(items if items is not None else value)
+    flat = [v for p in [*plain, *kwargs.values()] for v in (p if isinstance(p, (list, tuple)) else [p])]
+    if name not in TEXT or not all(isinstance(v, (str, int, float, bytes, type(None))) for v in flat):
+        return Unknown(f"a string made by {name}")
+    try:
+        made = getattr(receiver, name)(*plain, **kwargs)
+    except (TypeError, ValueError, IndexError, KeyError, AttributeError):
+        return Unknown(f"a string that {name} cannot make")
+    return List(made) if isinstance(made, list) else made
+
+
+def _tuple(machine: Machine, frame: Frame, receiver: tuple[Any, ...], name: str, args: list[Value]) -> Value:
+    if name == "numel" and all(isinstance(d, (int, Expr)) for d in receiver):
+        return product(receiver)
+    if name in ("index", "count") and args:
+        return LIST[name](machine, frame, List(receiver), args, {})
+    return Unknown(f"tuple.{name}")
+
+
+# lists ------------------------------------------------------------------------------------------------------
+
+ListMethod = Callable[[Machine, Frame, List, "list[Value]", "dict[str, Value]"], Value]
+LIST: dict[str, ListMethod] = {}
+DictMethod = Callable[[Machine, Frame, Dict, "list[Value]", "dict[str, Value]"], Value]
+DICT: dict[str, DictMethod] = {}
+
+
+def of_list(*names: str) -> Callable[[ListMethod], ListMethod]:
+    """Register a method of lists (sets and deques have some of them too)."""
+
+    def register(handler: ListMethod) -> ListMethod:
+        LIST.update(dict.fromkeys(names, handler))
+        return handler
+
+    return register
+
+
+def of_dict(*names: str) -> Callable[[DictMethod], DictMethod]:
+    """Register a method of dicts."""
+
+    def register(handler: DictMethod) -> DictMethod:
+        DICT.update(dict.fromkeys(names, handler))
+        return handler
+
+    return register
+
+
+@of_list("append", "add")
+def _append(machine: Machine, frame: Frame, target: List, args: list[Value], kwargs: dict[str, Value]) -> Value:
+    target.items.extend(args[:1])
+    return None
+
+
+@of_list("appendleft")
+def _appendleft(machine: Machine, frame: Frame, target: List, args: list[Value], kwargs: dict[str, Value]) -> Value:
+    target.items[:0] = args[:1]
+    return None
+
+
+@of_list("extend", "update")
+def _extend(machine: Machine, frame: Frame, target: List, args: list[Value], kwargs: dict[str, Value]) -> Value:
+    items = items_of(machine, args[0]) if args else []
+    if items is None:
+        target.open = target.open or "extended by unknown items"
+    else:
+        target.items.extend(items)
+    return None
+
+
+@of_list("insert")
+def _insert(machine: Machine, frame: Frame, target: List, args: list[Value], kwargs: dict[str, Value]) -> Value:
+    if len(args) == 2 and isinstance(args[0], int):
+        target.items.insert(args[0], args[1])
+    else:
+        target.open = target.open or "an item was inserted at an unknown index"
+    return None
+
+
+@of_list("pop", "popleft")
+def _pop(machine: Machine, frame: Frame, target: List, args: list[Value], kwargs: dict[str, Value]) -> Value:
+    index = args[0] if args else -1
+    if target.open or not isinstance(index, int) or not -len(target.items) <= index < len(target.items):
+        target.open = target.open or "an unknown item was taken out"
+        return Unknown(target.open)
+    return target.items.pop(index)
+
+
+@of_list("remove", "discard", "clear", "sort")
+def _changed(machine: Machine, frame: Frame, target: List, args: list[Value], kwargs: dict[str, Value]) -> Value:
+    target.open = target.open or "changed in a way that is not followed"
+    return None
+
+
+@of_list("reverse")
+def _reverse(machine: Machine, frame: Frame, target: List, args: list[Value], kwargs: dict[str, Value]) -> Value:
+    target.items.reverse()
+    return None
+
+
+@of_list("copy")
+def _copy(machine: Machine, frame: Frame, target: List, args: list[Value], kwargs: dict[str, Value]) -> Value:
+    return List(target.items, target.open)
+
+
+@of_list("index")
+def _index(machine: Machine, frame: Frame, target: List, args: list[Value], kwargs: dict[str, Value]) -> Value:
+    wanted = args[0] if args else None
+    plain = (int, str, float, type(None))
+    if isinstance(wanted, plain) and not target.open and all(isinstance(v, plain) for v in target.items):
+        if wanted in target.items:
+            return target.items.index(wanted)
+        if machine.catching:
+            raise PythonRaise("ValueError")
+    return Unknown("the index of something unknown")
+
+
+@of_list("count")
+def _count(machine: Machine, frame: Frame, target: List, args: list[Value], kwargs: dict[str, Value]) -> Value:
+    plain = (int, str, float, type(None))
+    if not target.open and all(isinstance(v, plain) for v in [*target.items, *args]):
+        return target.items.count(args[0])
+    return Unknown("a count of unknown items")
+
+
+# dicts ------------------------------------------------------------------------------------------------------
+
+
+def _found(target: Dict, key: Value) -> Value:
+    try:
+        return target.items.get(key, MISSING)
+    except TypeError:
+        return Unknown("an item under an unknown key")
+
+
+@of_dict("get")
+def _get(machine: Machine, frame: Frame, target: Dict, args: list[Value], kwargs: dict[str, Value]) -> Value:
+    default = args[1] if len(args) > 1 else kwargs.get("default")
+    value = _found(target, args[0]) if args else MISSING
+    if isinstance(value, Unknown) or value is not MISSING:
+        return value
+    if target.open or isinstance(args[0], Unknown):
+        return Unknown(target.open or "an item under an unknown key")
+    return default
+
+
+@of_dict("pop")
+def _dict_pop(machine: Machine, frame: Frame, target: Dict, args: list[Value], kwargs: dict[str, Value]) -> Value:
+    value = _get(machine, frame, target, args, kwargs)
+    if args and _found(target, args[0]) is not MISSING and not isinstance(args[0], Unknown):
+        target.items.pop(args[0], None)
+    return value
+
+
+@of_dict("setdefault")
+def _setdefault(machine: Machine, frame: Frame, target: Dict, args: list[Value], kwargs: dict[str, Value]) -> Value:
+    if args and not isinstance(args[0], Unknown) and _found(target, args[0]) is MISSING and not target.open:
+        target.items[args[0]] = args[1] if len(args) > 1 else None
+    return _get(machine, frame, target, args, kwargs)
+
+
+@of_dict("keys")
+def _keys(machine: Machine, frame: Frame, target: Dict, args: list[Value], kwargs: dict[str, Value]) -> Value:
+    return List(target.items, target.open)
+
+
+@of_dict("values")
+def _values(machine: Machine, frame: Frame, target: Dict, args: list[Value], kwargs: dict[str, Value]) -> Value:
+    return List(target.items.values(), target.open)
+
+
+@of_dict("items")
+def _items(machine: Machine, frame: Frame, target: Dict, args: list[Value], kwargs: dict[str, Value]) -> Value:
+    return List(list(target.items.items()), target.open)
+
+
+@of_dict("copy")
+def _dict_copy(machine: Machine, frame: Frame, target: Dict, args: list[Value], kwargs: dict[str, Value]) -> Value:
+    return Dict(target.items, target.open, target.default)
+
+
+@of_dict("update")
+def _update(machine: Machine, frame: Frame, target: Dict, args: list[Value], kwargs: dict[str, Value]) -> Value:
+    for value in args:
+        value = machine.resolve(value)
+        if isinstance(value, Dict):
+            target.items.update(value.items)
+            target.open = target.open or value.open
+            continue
+        pairs = items_of(machine, value)
+        if pairs is None or not all(isinstance(p, tuple) and len(p) == 2 for p in pairs):
+            target.open = target.open or "updated by something unknown"
+        else:
+            target.items.update({p[0]: p[1] for p in pairs})  # type: ignore[index]
+    target.items.update(kwargs)
+    return None
+
+
+@of_dict("clear")
+def _clear(machine: Machine, frame: Frame, target: Dict, args: list[Value], kwargs: dict[str, Value]) -> Value:
+    target.items.clear()
+    return None
+
+
+@of_dict("move_to_end", "subtract")
+def _reordered(machine: Machine, frame: Frame, target: Dict, args: list[Value], kwargs: dict[str, Value]) -> Value:
+    target.open = target.open or "changed in a way that is not followed"
+    return None
+
+
+__all__ = ["call", "call_value"]

@@ -1,0 +1,436 @@
+"""torch.nn modules: construction, containers, calls, and the methods that nn.Module gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import libcst as cst
+
+from conv_lint import catalogue, ops
+from conv_lint.finding import Step
+from conv_lint.interpreter import attributes, locate, tensors
+from conv_lint.interpreter.calls import Arguments, call_value, run_function
+from conv_lint.interpreter.machine import LayerCall, Machine
+from conv_lint.interpreter.objects import (
+    MISSING,
+    Call,
+    Class,
+    Frame,
+    Function,
+    Inherited,
+    Instance,
+    Layer,
+    Method,
+)
+from conv_lint.interpreter.sequences import items_of, members
+from conv_lint.ops.rule import LayerRow, Op, run
+from conv_lint.values import CannotTell, Dict, External, Iter, List, Shape, Tensor, Unknown, Value, any_shape
+
+CONTAINERS = frozenset(
+    f"torch.nn.{n}" for n in ("Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict")
+)
+
+
+# construction -----------------------------------------------------------------------------------------------
+
+
+def construct(machine: Machine, frame: Frame, node: cst.CSTNode | None, name: str, arguments: Arguments) -> Value:
+    """Call a class of torch.nn."""
+    if name not in CONTAINERS and name not in ops.LAYERS and name != "torch.nn.Module":
+        return machine.unknown(f"{name} is not in the op table", frame, node)
+    instance = Instance(External(name), call=Call(node, frame) if node is not None else frame.call)
+    initialize(machine, frame, node, instance, name, arguments)
+    return instance
+
+
+def initialize(
+    machine: Machine, frame: Frame, node: cst.CSTNode | None, instance: Instance, name: str, arguments: Arguments
+) -> None:
+    """``__init__`` of a class of torch.nn, on a new object of it or of a class that derives from it."""
+    machine.journal.touch(instance)
+    if name in CONTAINERS:
+        _fill(machine, instance, name, arguments)
+    elif name in ops.LAYERS:
+        _build(machine, frame, node, instance, ops.LAYERS[name], arguments)
+    elif name != "torch.nn.Module":
+        instance.open = f"{name} is not in the op table"
+
+
+def _fill(machine: Machine, container: Instance, name: str, arguments: Arguments) -> None:
+    """The children of a container."""
+    if arguments.open:
+        container.open = f"is made from {arguments.open}"
+    values = arguments.args
+    if name != "torch.nn.Sequential" or (len(values) == 1 and isinstance(machine.resolve(values[0]), Dict)):
+        for value in [*values, *arguments.kwargs.values()]:
+            add_all(machine, container, value)
+        return
+    for position, value in enumerate(values):
+        attributes.store(machine, container, str(position), value)
+
+
+def add_all(machine: Machine, container: Instance, value: Value) -> None:
+    """``extend`` of a ModuleList, ``update`` of a ModuleDict, and the argument of their constructors."""
+    value = machine.resolve(value)
+    if value is None:
+        return
+    machine.journal.touch(container)
+    if isinstance(value, Dict):
+        for key, item in value.items.items():
+            attributes.store(machine, container, str(key), item)
+        container.open = container.open or value.open
+        return
+    if isinstance(value, Instance) and value.torch_name == "torch.nn.ModuleDict":
+        for key, item in value.children():
+            attributes.store(machine, container, key, item)
+        container.open = container.open or value.open
+        return
+    items = items_of(machine, value)
+    if items is None:
+        container.open = container.open or getattr(value, "reason", None) or getattr(value, "open", None) or "unknown modules"
+        return
+    pairs = container.torch_name in ("torch.nn.ModuleDict", "torch.nn.ParameterDict")
+    for item in items:
+        if pairs and isinstance(item, tuple) and len(item) == 2:
+            attributes.store(machine, container, str(item[0]), item[1])
+        else:
+            attributes.store(machine, container, str(count(container)), item)
+
+
+def count(container: Instance) -> int:
+    """How many numbered members a container has."""
+    return sum(1 for name in container.attrs if name.isdigit())
+
+
+def _build(
+    machine: Machine, frame: Frame, node: cst.CSTNode | None, instance: Instance, row: LayerRow, arguments: Arguments
+) -> None:
+    """Bind the arguments of a layer, check them, make its parameters."""
+    site = Call(node, frame) if node is not None else instance.call or Call(frame.tree.module, frame)
+    label = row.name.rpartition(".")[2]
+    if arguments.open:
+        instance.open = f"is made with {arguments.open}"
+        return
+    try:
+        given = {k: tensors.to_rule(machine, v) for k, v in arguments.kwargs.items()}
+        bound = row.signature.bind([tensors.to_rule(machine, a) for a in arguments.args], given)
+    except TypeError as error:
+        instance.open = f"{label}: {error}"
+        if node is not None:
+            locate.report_at(machine, frame, node, catalogue.call_signature(layer=label, problem=str(error)))
+        return
+    instance.layer = Layer(row, bound, site)
+    instance.attrs.update({k: v for k, v in bound.items() if k not in ("device", "dtype")})
+    if row.build is None:
+        return
+    world = tensors.CallWorld(machine, site.frame, None, row.signature, instance)
+    try:
+        made = run(row.build, Op(row.name, row.n, label, bound, world), bound)
+    except CannotTell as why:
+        instance.open = str(why)
+        return
+    for name, value in made.items():
+        if isinstance(value, Shape):
+            step = Step(f"{label}.{name}", site.frame.place(site.node), tuple(value.known))
+            instance.attrs[name] = Tensor(Shape(tuple.__iter__(value)), step, parameter=True)
+        else:
+            instance.attrs[name] = value
+
+
+# calling ----------------------------------------------------------------------------------------------------
+
+
+def call_module(machine: Machine, frame: Frame, node: cst.CSTNode | None, module: Instance, arguments: Arguments) -> Value:
+    """``module(x)``: its ``forward``, defined by its class or given by torch."""
+    if isinstance(module.cls, Class):
+        forward = module.attrs.get("forward", module.cls.find("forward"))
+        if isinstance(forward, Function):
+            first = Arguments(
+                [module, *arguments.args], arguments.kwargs, [None, *arguments.nodes], arguments.kw_nodes, arguments.open
+            )
+            return run_function(machine, frame, node, forward, first)
+        if isinstance(forward, Inherited) and isinstance(forward.base, External):
+            return forward_of(machine, frame, node, module, forward.base.name, arguments)
+        if forward is not MISSING and not isinstance(forward, Inherited):
+            return call_value(machine, frame, node, forward, arguments.args, arguments.kwargs)
+        return machine.unknown(f"{module.class_name} has no forward that is known", frame, node)
+    return forward_of(machine, frame, node, module, module.torch_name, arguments)
+
+
+def forward_of(
+    machine: Machine, frame: Frame, node: cst.CSTNode | None, module: Instance, name: str, arguments: Arguments
+) -> Value:
+    """``forward`` as the torch.nn class ``name`` defines it."""
+    if name == "torch.nn.Sequential":
+        return _sequential(machine, frame, node, module, arguments)
+    row = ops.LAYERS.get(name)
+    if row is None or row.rule is None or module.open or module.layer is None or arguments.open:
+        reason = module.open or arguments.open or f"{name} is not in the op table"
+        result: Value = Tensor(any_shape(reason), _step(machine, frame, node, module, arguments))
+        machine.unknown(reason, frame, node)
+        _watched(machine, module, arguments, result)
+        return result
+    result = _run_layer(machine, frame, node, module, row, arguments)
+    _watched(machine, module, arguments, result)
+    return result
+
+
+def _watched(machine: Machine, module: Instance, arguments: Arguments, result: Value) -> None:
+    if machine.watch is not None:
+        machine.watch(LayerCall(module, tuple(arguments.args), result))
+
+
+def label_of(module: Instance) -> str:
+    """The layer in the reader's words: ``layer2[0].conv1``, or its class where it hangs nowhere."""
+    path = module.path()
+    return path if path and not path.startswith("[") else f"{module.class_name}{path}"
+
+
+def _step(machine: Machine, frame: Frame, node: cst.CSTNode | None, module: Instance, arguments: Arguments) -> Step:
+    place = module.layer.call.frame.place(module.layer.call.node) if module.layer is not None else None
+    if place is None and node is not None:
+        place = frame.place(node)
+    steps = tuple(a.step for a in arguments.args if isinstance(a, Tensor) and a.step is not None)
+    return Step(label_of(module), place, (), steps, locate.Scope(frame, module))
+
+
+def _run_layer(
+    machine: Machine, frame: Frame, node: cst.CSTNode | None, module: Instance, row: LayerRow, arguments: Arguments
+) -> Value:
+    assert module.layer is not None
+    label = label_of(module)
+    try:
+        given = row.forward.bind(
+            [tensors.to_rule(machine, a) for a in arguments.args],
+            {k: tensors.to_rule(machine, v) for k, v in arguments.kwargs.items()},
+        )
+    except TypeError as error:
+        return machine.unknown(f"{label}: {error}", frame, node)
+    world = tensors.CallWorld(machine, frame, node, row.signature, module)
+    values = {k: tensors.to_rule(machine, v) for k, v in module.attrs.items()}
+    values.update(given)
+    op = Op(row.name, row.n, label, {**module.layer.arguments, **given}, world)
+    training = attributes.find(machine, frame, module, "training")
+    op.training = training if isinstance(training, bool) else None
+    step = _step(machine, frame, node, module, arguments)
+    world.trail = step.parents
+    try:
+        result = run(row.rule, op, values)  # type: ignore[arg-type]
+    except CannotTell as why:
+        if not world.reported:
+            machine.unknown(f"{label}: {why}", frame, node)
+        return Tensor(any_shape(str(why)), step)
+    return tensors.from_rule(machine, result, step, op.dtype, {})
+
+
+def _sequential(machine: Machine, frame: Frame, node: cst.CSTNode | None, module: Instance, arguments: Arguments) -> Value:
+    if module.open:
+        machine.unknown(module.open, frame, node)
+        return Tensor(any_shape(module.open), _step(machine, frame, node, module, arguments))
+    if not arguments.args:
+        return machine.unknown("a Sequential is called without an input", frame, node)
+    value = arguments.args[0]
+    for name, child in list(module.attrs.items()):
+        child = machine.resolve(child)
+        if name.isidentifier() and not (isinstance(child, Instance) and child.is_module):
+            continue  # an attribute of a subclass
+        value = call_value(machine, frame, node, child, [value], {})
+    return value
+
+
+# methods of nn.Module ---------------------------------------------------------------------------------------
+
+Handler = Callable[[Machine, Frame, Instance, Arguments], Value]
+METHODS: dict[str, Handler] = {}
+
+
+def method(*names: str) -> Callable[[Handler], Handler]:
+    """Register a method of nn.Module or of its containers."""
+
+    def register(handler: Handler) -> Handler:
+        METHODS.update(dict.fromkeys(names, handler))
+        return handler
+
+    return register
+
+
+def call_method(machine: Machine, frame: Frame, node: cst.CSTNode | None, called: Method, arguments: Arguments) -> Value:
+    """Call a method that a library class gives to an object of the checked code."""
+    from conv_lint.interpreter.classes import initialize as initialize_base
+
+    receiver, name = called.receiver, called.name
+    base = called.base.name if isinstance(called.base, External) else ""
+    if isinstance(receiver, Class) and arguments.args:
+        # Base.method(self, ...)
+        receiver = arguments.args[0]
+        arguments = Arguments(arguments.args[1:], arguments.kwargs, arguments.nodes[1:], arguments.kw_nodes, arguments.open)
+    if not isinstance(receiver, Instance):
+        return Unknown(f"{name} of something unknown")
+    if name == "__init__":
+        initialize_base(machine, frame, node, receiver, called.base, arguments)
+        return None
+    if name in ("forward", "__call__"):
+        return forward_of(machine, frame, node, receiver, base, arguments)
+    if name == "__setattr__" and len(arguments.args) == 2 and isinstance(arguments.args[0], str):
+        attributes.set_attribute(machine, frame, receiver, arguments.args[0], arguments.args[1])
+        return None
+    if name in METHODS and not (name == "__len__" and receiver.open):
+        return METHODS[name](machine, frame, receiver, arguments)
+    return Unknown(f"{name} of {base}")
+
+
+def argument(arguments: Arguments, position: int, name: str, default: Value = None) -> Value:
+    """One argument by position or by name."""
+    if position < len(arguments.args):
+        return arguments.args[position]
+    return arguments.kwargs.get(name, default)
+
+
+@method("add_module", "register_module", "register_buffer", "register_parameter")
+def _register(machine: Machine, frame: Frame, module: Instance, arguments: Arguments) -> Value:
+    name = argument(arguments, 0, "name")
+    value = next((arguments.kwargs[k] for k in ("module", "tensor", "param") if k in arguments.kwargs), None)
+    value = arguments.args[1] if len(arguments.args) > 1 else value
+    if isinstance(name, str):
+        attributes.store(machine, module, name, value)
+    else:
+        machine.journal.touch(module)
+        module.open = module.open or "a module was added under an unknown name"
+    return None
+
+
+@method("append")
+def _append(machine: Machine, frame: Frame, module: Instance, arguments: Arguments) -> Value:
+    attributes.store(machine, module, str(count(module)), argument(arguments, 0, "module"))
+    return module
+
+
+@method("extend", "update")
+def _extend(machine: Machine, frame: Frame, module: Instance, arguments: Arguments) -> Value:
+    add_all(machine, module, argument(arguments, 0, "modules"))
+    return module
+
+
+@method("insert")
+def _insert(machine: Machine, frame: Frame, module: Instance, arguments: Arguments) -> Value:
+    index, value = argument(arguments, 0, "index"), argument(arguments, 1, "module")
+    machine.journal.touch(module)
+    parts = members(module)
+    if not isinstance(index, int):
+        module.open = module.open or "a module was inserted at an unknown index"
+        return module
+    parts.insert(index, value)
+    for name in [n for n in module.attrs if n.isdigit()]:
+        del module.attrs[name]
+    module.attrs.update({str(i): p for i, p in enumerate(parts)})
+    return module
+
+
+@method("pop")
+def _pop(machine: Machine, frame: Frame, module: Instance, arguments: Arguments) -> Value:
+    index = argument(arguments, 0, "key", -1)
+    value = attributes.module_item(machine, module, index)
+    attributes.delete_module_item(machine, module, index)
+    return value
+
+
+@method("keys")
+def _keys(machine: Machine, frame: Frame, module: Instance, arguments: Arguments) -> Value:
+    return List([n for n, v in module.attrs.items() if isinstance(v, (Instance, Tensor))], module.open)
+
+
+@method("items", "named_children")
+def _named_children(machine: Machine, frame: Frame, module: Instance, arguments: Arguments) -> Value:
+    return List([(n, v) for n, v in module.children()], module.open)
+
+
+@method("values", "children")
+def _children(machine: Machine, frame: Frame, module: Instance, arguments: Arguments) -> Value:
+    return List([v for _, v in module.children()], module.open)
+
+
+@method("modules", "named_modules")
+def _modules(machine: Machine, frame: Frame, module: Instance, arguments: Arguments) -> Value:
+    """Weight initialization loops over these; so long as the list is whole they may be run."""
+    return List([m for _, m in walk(module)], module.open or "modules in the order of registration")
+
+
+@method("parameters", "named_parameters", "buffers", "named_buffers", "state_dict")
+def _parameters(machine: Machine, frame: Frame, module: Instance, arguments: Arguments) -> Value:
+    return Iter([], "parameters")
+
+
+@method("train", "eval")
+def _never(machine: Machine, frame: Frame, module: Instance, arguments: Arguments) -> Value:
+    return module
+
+
+def _set_training(value: bool | None) -> Handler:
+    def handler(machine: Machine, frame: Frame, module: Instance, arguments: Arguments) -> Value:
+        mode = argument(arguments, 0, "mode", True) if value is None else value
+        for _, part in walk(module):
+            machine.journal.touch(part)
+            part.training = mode if isinstance(mode, bool) else None
+        return module
+
+    return handler
+
+
+METHODS["train"], METHODS["eval"] = _set_training(None), _set_training(False)
+
+
+@method(
+    "to", "cuda", "cpu", "half", "float", "double", "type", "requires_grad_", "share_memory", "bfloat16", "xpu",
+    "to_empty", "ipu", "compile",
+)  # fmt: skip
+def _itself(machine: Machine, frame: Frame, module: Instance, arguments: Arguments) -> Value:
+    return module
+
+
+@method("apply")
+def _apply(machine: Machine, frame: Frame, module: Instance, arguments: Arguments) -> Value:
+    """Weight initialization: the function is not run, since it changes numbers and no shapes."""
+    return module
+
+
+@method(
+    "zero_grad", "load_state_dict", "register_forward_hook", "register_forward_pre_hook", "register_full_backward_hook",
+    "register_backward_hook", "init_weights", "extra_repr", "_get_name", "save_hyperparameters", "log",
+)  # fmt: skip
+def _nothing(machine: Machine, frame: Frame, module: Instance, arguments: Arguments) -> Value:
+    return None
+
+
+@method("get_submodule")
+def _get_submodule(machine: Machine, frame: Frame, module: Instance, arguments: Arguments) -> Value:
+    path = argument(arguments, 0, "target")
+    here: Value = module
+    for name in path.split(".") if isinstance(path, str) else ():
+        here = attributes.get(machine, frame, None, here, name)
+    return here if isinstance(path, str) else Unknown("an unknown submodule")
+
+
+@method("__len__")
+def _length(machine: Machine, frame: Frame, module: Instance, arguments: Arguments) -> Value:
+    return len(members(module))
+
+
+def walk(module: Instance, path: str = "", seen: set[int] | None = None) -> list[tuple[str, Instance]]:
+    """A module and everything below it, once each, with dotted paths: ``named_modules()``."""
+    seen = set() if seen is None else seen
+    if id(module) in seen:
+        return []
+    seen.add(id(module))
+    out = [(path, module)]
+    for name, child in module.children():
+        out += walk(child, f"{path}.{name}" if path else name, seen)
+    return out
+
+
+def is_leaf(module: Instance) -> bool:
+    """A layer of torch with nothing below it."""
+    return isinstance(module.cls, External) and module.torch_name not in CONTAINERS
+
+
+__all__: list[Any] = ["call_method", "call_module", "construct"]

@@ -1,0 +1,131 @@
+"""The names of a module: the linted file, whose top level is run in order, and imported files, run as needed."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import libcst as cst
+
+from conv_lint.interpreter.objects import MISSING, Frame, ProjectModule
+from conv_lint.project import Outline, Statement
+from conv_lint.values import Unknown, Value
+
+if TYPE_CHECKING:
+    from conv_lint.interpreter.machine import Machine
+
+
+class Namespace:
+    """The top-level names of one file.
+
+    Of an imported file only those statements are run that bind or change a name that someone asks for, in their order,
+    outside every branch of the program that asks.
+    """
+
+    def __init__(self, machine: Machine, name: str, path: str, outline: Outline | None = None) -> None:
+        self.machine, self.name, self.path, self.outline = machine, name, path, outline
+        self.frame = Frame(machine.tree, self)
+        self.started: set[int] = set()
+
+    @property
+    def package(self) -> str:
+        """The package that relative imports start from."""
+        is_package = os.path.basename(self.path) == "__init__.py" or os.path.isdir(self.path)
+        return self.name if is_package else self.name.rpartition(".")[0]
+
+    def get(self, name: str) -> Value:
+        """The value of a name, or :data:`MISSING`."""
+        if self.outline is not None:
+            for statement in self.outline.about(name):
+                self._run(statement)
+        if name in self.frame.locals:
+            return self.frame.locals[name]
+        if self.outline is not None:
+            for statement in self.outline.statements:
+                if statement.star_import:
+                    self._run(statement)
+            if name in self.frame.locals:
+                return self.frame.locals[name]
+            return self._submodule(name)
+        return MISSING
+
+    def star_names(self) -> list[str]:
+        """The names that ``from module import *`` would bring."""
+        if self.outline is None:
+            return [n for n in self.frame.locals if not n.startswith("_")]
+        names = [n for s in self.outline.statements for n in sorted(s.binds)]
+        for statement in self.outline.statements:
+            if statement.star_import:
+                self._run(statement)
+        return [n for n in dict.fromkeys([*names, *self.frame.locals]) if not n.startswith("_") and n != "*"]
+
+    def _submodule(self, name: str) -> Value:
+        if os.path.basename(self.path) != "__init__.py" and not os.path.isdir(self.path):
+            return MISSING
+        found = load(self.machine, f"{self.name}.{name}")
+        return ProjectModule(found) if found is not None else MISSING
+
+    def _run(self, statement: Statement) -> None:
+        from conv_lint.interpreter.machine import PythonRaise
+        from conv_lint.interpreter.statements import execute_block
+
+        if statement.first in self.started:
+            return
+        self.started.add(statement.first)
+        assert self.outline is not None
+        try:
+            tree = self.outline.tree(statement)
+        except cst.ParserSyntaxError:
+            return
+        before, self.frame.tree = self.frame.tree, tree
+        try:
+            with self.machine.isolated():
+                execute_block(self.machine, self.frame, tree.module.body)
+        except PythonRaise:
+            pass
+        finally:
+            self.frame.tree = before
+
+
+def load(machine: Machine, name: str) -> Namespace | None:
+    """The namespace of the module with this dotted name, or ``None`` if its source is not to be had."""
+    if name in machine.namespaces:
+        found: Namespace | None = machine.namespaces[name]
+        return found
+    machine.namespaces[name] = None
+    path = machine.project.find(name)
+    if path is None:
+        return None
+    if path == machine.project.path:
+        machine.namespaces[name] = machine.namespaces["__main__"]
+    elif os.path.isdir(path):
+        machine.namespaces[name] = Namespace(machine, name, path, Outline(path, "", []))
+    else:
+        outline = machine.project.outline(path)
+        if outline is not None:
+            machine.namespaces[name] = Namespace(machine, name, path, outline)
+    return load(machine, name)
+
+
+def import_name(machine: Machine, name: str) -> Value:
+    """What ``import name`` makes: a module of the project, a library's name, or unknown."""
+    from conv_lint.interpreter.libraries import library
+
+    found = load(machine, name)
+    if found is not None:
+        return ProjectModule(found)
+    return library(name)
+
+
+def import_from(machine: Machine, module: str, name: str) -> Value:
+    """What ``from module import name`` makes."""
+    from conv_lint.interpreter.libraries import library
+
+    found = load(machine, module)
+    if found is None:
+        return library(f"{module}.{name}")
+    value = found.get(name)
+    if value is not MISSING:
+        return value
+    inner = load(machine, f"{module}.{name}")
+    return ProjectModule(inner) if inner is not None else Unknown(f"{module} has no {name}")

@@ -1,0 +1,409 @@
+"""Operators and comparisons on values: Python's own on constants, sizes in normal form, torch's rules on tensors."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import libcst as cst
+
+from conv_lint import dims
+from conv_lint.dims import Expr
+from conv_lint.interpreter import tensors
+from conv_lint.interpreter.machine import Machine
+from conv_lint.interpreter.objects import BoundMethod, Class, Frame, Function, Instance, Native, Partial, Sizes
+from conv_lint.values import Choice, Condition, Dict, External, Iter, List, Tensor, Unknown, Value
+
+BINARY: dict[type, tuple[str, Callable[[Any, Any], Any]]] = {
+    cst.Add: ("add", operator.add),
+    cst.Subtract: ("sub", operator.sub),
+    cst.Multiply: ("mul", operator.mul),
+    cst.Divide: ("truediv", operator.truediv),
+    cst.FloorDivide: ("floordiv", operator.floordiv),
+    cst.Modulo: ("mod", operator.mod),
+    cst.Power: ("pow", operator.pow),
+    cst.MatrixMultiply: ("matmul", operator.matmul),
+    cst.BitAnd: ("and", operator.and_),
+    cst.BitOr: ("or", operator.or_),
+    cst.BitXor: ("xor", operator.xor),
+    cst.LeftShift: ("lshift", operator.lshift),
+    cst.RightShift: ("rshift", operator.rshift),
+}
+AUGMENTED: dict[type, type] = {
+    cst.AddAssign: cst.Add,
+    cst.SubtractAssign: cst.Subtract,
+    cst.MultiplyAssign: cst.Multiply,
+    cst.DivideAssign: cst.Divide,
+    cst.FloorDivideAssign: cst.FloorDivide,
+    cst.ModuloAssign: cst.Modulo,
+    cst.PowerAssign: cst.Power,
+    cst.MatrixMultiplyAssign: cst.MatrixMultiply,
+    cst.BitAndAssign: cst.BitAnd,
+    cst.BitOrAssign: cst.BitOr,
+    cst.BitXorAssign: cst.BitXor,
+    cst.LeftShiftAssign: cst.LeftShift,
+    cst.RightShiftAssign: cst.RightShift,
+}
+#: No constant larger than this is computed: ``"a" * 10**9``.
+MAX_CONSTANT = 1_000_000
+Number = (int, float, complex)
+
+
+class Ratio(Unknown):
+    """``a / b`` of sizes, kept so that ``int(a / b)`` is known."""
+
+    __slots__ = ("bottom", "top")
+
+    def __init__(self, top: dims.Dim, bottom: dims.Dim) -> None:
+        super().__init__("a quotient of sizes that are not known")
+        self.top, self.bottom = top, bottom
+
+
+def binary(machine: Machine, frame: Frame, node: cst.CSTNode, kind: type, left: Value, right: Value) -> Value:
+    """The value of ``left OP right``."""
+    left, right = machine.resolve(left), machine.resolve(right)
+    if kind not in BINARY:
+        return Unknown("an unknown operator")
+    name, function = BINARY[kind]
+    if isinstance(left, Choice):
+        return machine.choose(frame, left, lambda v: binary(machine, frame, node, kind, v, right))
+    if isinstance(right, Choice):
+        return machine.choose(frame, right, lambda v: binary(machine, frame, node, kind, left, v))
+    if isinstance(left, Tensor) or isinstance(right, Tensor):
+        return _tensor_operator(machine, frame, node, name, left, right)
+    if isinstance(left, Number) and isinstance(right, Number):
+        return _constant(name, function, left, right)
+    sizes = _sizes(left, right)
+    if sizes is not None:
+        return _arithmetic(name, *sizes)
+    return _containers(machine, frame, name, function, left, right)
+
+
+def _constant(name: str, function: Callable[[Any, Any], Any], left: Any, right: Any) -> Value:
+    if name == "pow" and isinstance(right, int) and (abs(right) > 64 or abs(left) > 1e9):
+        return Unknown("too large a power")
+    if name == "lshift" and right > 64:
+        return Unknown("too large a shift")
+    try:
+        return function(left, right)
+    except (TypeError, ValueError, ArithmeticError):
+        return Unknown("an operation that Python refuses")
+
+
+def _sizes(left: Value, right: Value) -> tuple[dims.Dim, dims.Dim] | None:
+    """Both as sizes, if each is a whole number or may be one and at least one is symbolic."""
+    out: list[dims.Dim] = []
+    for value in (left, right):
+        if isinstance(value, bool) or not isinstance(value, (int, Expr, Unknown)) or isinstance(value, (Condition, Ratio)):
+            return None
+        out.append(value.size() if isinstance(value, Unknown) else value)
+    if isinstance(left, Unknown) and isinstance(right, Unknown) and "?" in (left.name, right.name):
+        return None  # two lists or two tensors as well as two numbers
+    return out[0], out[1]
+
+
+def _arithmetic(name: str, a: dims.Dim, b: dims.Dim) -> Value:
+    match name:
+        case "add":
+            return a + b
+        case "sub":
+            return a - b
+        case "mul":
+            return a * b
+        case "floordiv":
+            return a // b
+        case "mod":
+            return a % b
+        case "truediv":
+            return Ratio(a, b)
+        case "pow" if isinstance(b, int) and 0 <= b <= 3:
+            return dims.product([a] * b)
+        case "pow" | "lshift" | "rshift":
+            return dims.unknown(1 if a == 2 and name == "pow" else None)
+    return Unknown("arithmetic on sizes that are not known")
+
+
+def _containers(
+    machine: Machine, frame: Frame, name: str, function: Callable[[Any, Any], Any], left: Value, right: Value
+) -> Value:
+    """Lists, tuples, strings and dicts: ``+``, ``*``, ``%``, ``|``."""
+    from conv_lint.interpreter.calls import call_method
+
+    match left, right:
+        case (List(), List()) if name == "add":
+            return List([*left.items, *right.items], left.open or right.open)
+        case (tuple(), tuple()) if name == "add":
+            return (*left, *right)
+        case (List(), int()) | (int(), List()) if name == "mul":
+            items, times = (left, right) if isinstance(left, List) else (right, left)
+            assert isinstance(items, List)
+            assert isinstance(times, int)
+            if times * len(items.items) > machine.limits.rounds * 10:
+                return Unknown("too long a list")
+            return List(items.items * times, items.open)
+        case (List(), _) | (_, List()) if name in ("mul", "add"):
+            return List(open="of unknown length")
+        case (tuple(), int()) | (int(), tuple()) if name == "mul":
+            return function(left, right) if len(str(right)) < 5 else Unknown("too long a tuple")
+        case (str() | bytes(), _):
+            return _text(name, function, left, right)
+        case (Dict(), Dict()) if name == "or":
+            return Dict({**left.items, **right.items}, left.open or right.open)
+        case (bool(), bool()):
+            return function(left, right)
+        case (Instance(), _):
+            found = call_method(machine, frame, left, f"__{name}__", [right])
+            return found if found is not None else Unknown("an operator of an object")
+        case (Ratio(), int()) | (int(), Ratio()) if name == "mul":
+            ratio, times = (left, right) if isinstance(left, Ratio) else (right, left)
+            assert isinstance(ratio, Ratio)
+            assert isinstance(times, int)
+            return Ratio(ratio.top * times, ratio.bottom)
+    reason = next((v.reason for v in (left, right) if isinstance(v, Unknown)), "an operation on unknown values")
+    return Unknown(reason)
+
+
+def _text(name: str, function: Callable[[Any, Any], Any], left: Any, right: Value) -> Value:
+    if name == "mod":
+        values = right if isinstance(right, tuple) else (right,)
+        if not all(isinstance(v, (int, float, str)) for v in values):
+            return Unknown("a formatted string")
+    elif name == "mul" and not (isinstance(right, int) and right * len(left) < MAX_CONSTANT):
+        return Unknown("a repeated string")
+    elif name == "add" and not isinstance(right, type(left)):
+        return Unknown("a string that is not known")
+    try:
+        return function(left, right)
+    except (TypeError, ValueError):
+        return Unknown("a string that Python cannot make")
+
+
+def _tensor_operator(machine: Machine, frame: Frame, node: cst.CSTNode, name: str, left: Value, right: Value) -> Value:
+    if isinstance(left, Tensor):
+        return tensors.call(machine, frame, node, f"torch.Tensor.__{name}__", [left, right], {})
+    if isinstance(left, (List, tuple)) and name == "add" and not isinstance(left, Tensor):
+        return Unknown("a list added to a tensor")
+    return tensors.call(machine, frame, node, f"torch.Tensor.__r{name}__", [right, left], {})
+
+
+def augmented(machine: Machine, frame: Frame, node: cst.AugAssign, left: Value, right: Value) -> Value:
+    """The value after ``left OP= right``; a list or dict is changed in place."""
+    left = machine.resolve(left)
+    kind = AUGMENTED.get(type(node.operator), cst.Add)
+    if isinstance(left, List) and kind is cst.Add:
+        from conv_lint.interpreter.sequences import items_of
+
+        machine.journal.touch(left)
+        more = items_of(machine, right)
+        if more is None:
+            left.open = left.open or "extended by unknown items"
+        else:
+            left.items.extend(more)
+        return left
+    if isinstance(left, Dict) and isinstance(right, Dict):
+        machine.journal.touch(left)
+        left.items.update(right.items)
+        left.open = left.open or right.open
+        return left
+    return binary(machine, frame, node, kind, left, right)
+
+
+def unary(machine: Machine, frame: Frame, node: cst.UnaryOperation, value: Value) -> Value:
+    """``-x``, ``+x``, ``~x``, ``not x``."""
+    from conv_lint.interpreter.expressions import truth_of
+
+    value = machine.resolve(value)
+    if isinstance(node.operator, cst.Not):
+        truth = truth_of(machine, frame, value)
+        return truth.inverse() if isinstance(truth, Condition) else not truth
+    if isinstance(value, Choice):
+        return machine.choose(frame, value, lambda v: unary(machine, frame, node, v))
+    if isinstance(node.operator, cst.Minus) and isinstance(value, (int, float, Expr)):
+        return -value
+    if isinstance(node.operator, cst.Plus):
+        return value
+    if isinstance(value, Tensor):
+        name = "invert" if isinstance(node.operator, cst.BitInvert) else "neg"
+        return tensors.call(machine, frame, node, f"torch.Tensor.__{name}__", [value], {})
+    if isinstance(node.operator, cst.BitInvert) and isinstance(value, int):
+        return ~value
+    if isinstance(value, Unknown) and isinstance(node.operator, cst.Minus) and not isinstance(value, Condition):
+        return -value.size()
+    return Unknown("an operation on an unknown value")
+
+
+# comparing --------------------------------------------------------------------------------------------------
+
+
+def compare(machine: Machine, frame: Frame, node: cst.CSTNode, kind: cst.BaseCompOp, left: Value, right: Value) -> Value:
+    """``True``, ``False``, a :class:`Condition`, or the tensor of a comparison of tensors."""
+    left, right = machine.resolve(left), machine.resolve(right)
+    match kind:
+        case cst.Is():
+            return identical(machine, frame, left, right)
+        case cst.IsNot():
+            return inverse(identical(machine, frame, left, right))
+        case cst.In():
+            return contains(machine, frame, left, right)
+        case cst.NotIn():
+            return inverse(contains(machine, frame, left, right))
+    name = _COMPARE.get(type(kind))
+    if name is None:
+        return Condition(object(), "an unknown comparison")
+    if isinstance(left, Choice):
+        return machine.choose(frame, left, lambda v: compare(machine, frame, node, kind, v, right))
+    if isinstance(right, Choice):
+        return machine.choose(frame, right, lambda v: compare(machine, frame, node, kind, left, v))
+    if (isinstance(left, Tensor) and right is not None) or (isinstance(right, Tensor) and left is not None):
+        return _tensor_operator(machine, frame, node, name, left, right)
+    if name == "eq":
+        return equal(machine, frame, left, right)
+    if name == "ne":
+        return inverse(equal(machine, frame, left, right))
+    return _ordered(name, left, right)
+
+
+_COMPARE: dict[type, str] = {
+    cst.Equal: "eq",
+    cst.NotEqual: "ne",
+    cst.LessThan: "lt",
+    cst.LessThanEqual: "le",
+    cst.GreaterThan: "gt",
+    cst.GreaterThanEqual: "ge",
+}
+
+
+def inverse(value: Value) -> Value:
+    """``not value`` for the result of a comparison."""
+    if isinstance(value, Condition):
+        return value.inverse()
+    if isinstance(value, Choice):
+        return Choice(value.condition, inverse(value.then), inverse(value.other))
+    return not value if isinstance(value, bool) else value
+
+
+def _ordered(name: str, left: Value, right: Value) -> Value:
+    known = (int, float, str, tuple)
+    if isinstance(left, known) and isinstance(right, known):
+        try:
+            return bool(getattr(operator, name)(left, right))
+        except TypeError:
+            return Condition(object(), "a comparison that Python refuses")
+    sizes = _sizes(left, right)
+    if sizes is None:
+        return Condition(object(), "a comparison of unknown values")
+    a, b = sizes
+    if name in ("gt", "ge"):
+        a, b, name = b, a, {"gt": "lt", "ge": "le"}[name]
+    if name == "lt":
+        a = a + 1
+    answer = dims.le(a, b)
+    return answer if answer is not None else Condition(("size<=", a, b), "a comparison of sizes")
+
+
+_OBJECTS = (Function, Class, Instance, Native, BoundMethod, Partial, Iter, Sizes, Dict, List, Tensor)
+
+
+def identical(machine: Machine, frame: Frame, left: Value, right: Value) -> Value:
+    """``left is right``."""
+    if isinstance(left, Choice):
+        return machine.choose(frame, left, lambda v: identical(machine, frame, v, right))
+    if isinstance(right, Choice):
+        return machine.choose(frame, right, lambda v: identical(machine, frame, left, v))
+    if left is right:
+        return True
+    if isinstance(left, Unknown) or isinstance(right, Unknown):
+        one, two = (left, right) if isinstance(left, Unknown) else (right, left)
+        return _pinned(one, two)
+    if isinstance(left, (bool, type(None))) or isinstance(right, (bool, type(None))):
+        return left is right
+    if isinstance(left, External) and isinstance(right, External):
+        return left == right
+    if isinstance(left, _OBJECTS) or isinstance(right, _OBJECTS):
+        return False
+    return equal(machine, frame, left, right)
+
+
+def _pinned(one: Value, two: Value) -> Condition:
+    """An unknown value compared with another: remembered, and pinned where it is a constant."""
+    if isinstance(two, (int, float, str, type(None), External, Class)):
+        return Condition(("==", one, two), "a comparison with an unknown value")
+    return Condition(object(), "a comparison of unknown values")
+
+
+def equal(machine: Machine, frame: Frame, left: Value, right: Value) -> Value:
+    """``left == right``."""
+    left, right = machine.resolve(left), machine.resolve(right)
+    if isinstance(left, (int, Expr)) and isinstance(right, (int, Expr)):
+        answer = dims.eq(left, right)
+        return answer if answer is not None else Condition(("size==", left, right), "a comparison of sizes")
+    if isinstance(left, Unknown) or isinstance(right, Unknown):
+        if left is right:
+            return True
+        one, two = (left, right) if isinstance(left, Unknown) else (right, left)
+        if isinstance(two, Expr) or (isinstance(two, int) and not isinstance(two, bool) and one.size_ is not None):  # type: ignore[union-attr]
+            return Condition(("size==", one.size(), two), "a comparison of sizes")  # type: ignore[union-attr]
+        return _pinned(one, two)
+    if isinstance(left, List) and isinstance(right, List) and not (left.open or right.open):
+        return equal(machine, frame, tuple(left.items), tuple(right.items))
+    if isinstance(left, tuple) and isinstance(right, tuple):
+        if len(left) != len(right):
+            return False
+        return all_of([equal(machine, frame, a, b) for a, b in zip(left, right)])
+    if isinstance(left, Sizes) or isinstance(right, Sizes):
+        return Condition(object(), "a comparison of shapes")
+    if isinstance(left, Instance) and isinstance(right, Instance):
+        return left is right
+    constants = (int, float, str, bytes, type(None), External, tuple)
+    if isinstance(left, constants) and isinstance(right, constants):
+        return bool(left == right)
+    if isinstance(left, (Function, Class, External)) or isinstance(right, (Function, Class, External)):
+        return left is right
+    if left is None or right is None:
+        return False
+    return Condition(object(), "a comparison of unknown values")
+
+
+def all_of(values: list[Value]) -> Value:
+    """``and`` over the results of comparisons."""
+    out: Value = True
+    for value in values:
+        if value is False:
+            return False
+        if value is not True:
+            condition = value if isinstance(value, Condition) else Condition(object(), "an unknown comparison")
+            out = condition if out is True else both(out, condition)  # type: ignore[arg-type]
+    return out
+
+
+def both(one: Condition, two: Condition) -> Condition:
+    """The condition that two conditions hold."""
+    return Condition(("and", one, two), one.reason)
+
+
+def contains(machine: Machine, frame: Frame, item: Value, container: Value) -> Value:
+    """``item in container``."""
+    if isinstance(item, Choice):
+        return machine.choose(frame, item, lambda v: contains(machine, frame, v, container))
+    if isinstance(container, str) and isinstance(item, str):
+        return item in container
+    if isinstance(container, Instance) and container.is_module and isinstance(item, str) and not container.open:
+        return item in container.attrs
+    keys: list[Value] | None = None
+    if isinstance(container, Dict) and not container.open:
+        keys = list(container.items)
+    elif isinstance(container, List) and not container.open:
+        keys = container.items
+    elif isinstance(container, (tuple, range)):
+        keys = list(container)
+    if isinstance(container, Dict) and isinstance(item, (str, int)) and item in container.items:
+        return True
+    if keys is None:
+        return Condition(object(), "a search in something unknown")
+    answers = [equal(machine, frame, item, key) for key in keys]
+    if any(a is True for a in answers):
+        return True
+    if all(a is False for a in answers):
+        return False
+    return Condition(("in", item, tuple(id(k) for k in keys)), "a search for something unknown")

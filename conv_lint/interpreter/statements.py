@@ -1,0 +1,241 @@
+"""Statements: each returns a :class:`Flow` if it leaves its block, else ``None``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import libcst as cst
+
+from conv_lint.interpreter import assign, classes, loops
+from conv_lint.interpreter.calls import make_function
+from conv_lint.interpreter.expressions import evaluate, truth_of
+from conv_lint.interpreter.imports import run_import, run_import_from
+from conv_lint.interpreter.journal import join
+from conv_lint.interpreter.machine import Flow, Machine, PythonRaise
+from conv_lint.interpreter.matching import run_match
+from conv_lint.interpreter.objects import MISSING, Frame
+from conv_lint.values import Condition, Value
+
+Execute = Callable[[Machine, Frame, Any], "Flow | None"]
+
+
+def execute_block(machine: Machine, frame: Frame, body: Sequence[cst.CSTNode]) -> Flow | None:
+    """Run statements in order until one leaves the block."""
+    for statement in body:
+        flow = execute(machine, frame, statement)
+        if flow is not None:
+            return flow
+    return None
+
+
+def execute(machine: Machine, frame: Frame, node: cst.CSTNode) -> Flow | None:
+    """Run one statement."""
+    machine.tick()
+    run = EXECUTE.get(type(node))
+    return run(machine, frame, node) if run is not None else None
+
+
+def suite(node: cst.BaseSuite) -> Sequence[cst.CSTNode]:
+    """The statements of a block, on lines of their own or behind the colon."""
+    return node.body
+
+
+def _line(machine: Machine, frame: Frame, node: cst.SimpleStatementLine | cst.SimpleStatementSuite) -> Flow | None:
+    return execute_block(machine, frame, node.body)
+
+
+def _expression(machine: Machine, frame: Frame, node: cst.Expr) -> None:
+    evaluate(machine, frame, node.value)
+
+
+def _return(machine: Machine, frame: Frame, node: cst.Return) -> Flow:
+    return Flow("return", evaluate(machine, frame, node.value) if node.value else None)
+
+
+def _raise(machine: Machine, frame: Frame, node: cst.Raise) -> None:
+    name = ""
+    target = node.exc.func if isinstance(node.exc, cst.Call) else node.exc
+    if isinstance(target, cst.Name):
+        name = target.value
+    raise PythonRaise(name)
+
+
+def _assert(machine: Machine, frame: Frame, node: cst.Assert) -> None:
+    truth = truth_of(machine, frame, evaluate(machine, frame, node.test))
+    if truth is False:
+        raise PythonRaise("AssertionError")
+    if isinstance(truth, Condition):
+        machine.assume(truth, True)
+
+
+def _delete(machine: Machine, frame: Frame, node: cst.Del) -> None:
+    targets = [e.value for e in node.target.elements] if isinstance(node.target, cst.Tuple) else [node.target]
+    for target in targets:
+        assign.delete(machine, frame, target)
+
+
+def _global(machine: Machine, frame: Frame, node: cst.Global | cst.Nonlocal) -> None:
+    kind = "global" if isinstance(node, cst.Global) else "nonlocal"
+    frame.declared.update((item.name.value, kind) for item in node.names)
+
+
+def _function(machine: Machine, frame: Frame, node: cst.FunctionDef) -> None:
+    value = make_function(machine, frame, node)
+    assign.bind(machine, frame, node.name.value, value)
+
+
+def _class(machine: Machine, frame: Frame, node: cst.ClassDef) -> None:
+    assign.bind(machine, frame, node.name.value, classes.make_class(machine, frame, node))
+
+
+def _if(machine: Machine, frame: Frame, node: cst.If) -> Flow | None:
+    truth = truth_of(machine, frame, evaluate(machine, frame, node.test))
+
+    def then() -> Flow | None:
+        return execute_block(machine, frame, suite(node.body))
+
+    def other() -> Flow | None:
+        if node.orelse is None:
+            return None
+        return _if(machine, frame, node.orelse) if isinstance(node.orelse, cst.If) else execute_block(
+            machine, frame, suite(node.orelse.body)
+        )
+
+    if isinstance(truth, Condition):
+        return machine.branch(frame, truth, then, other)
+    return then() if truth else other()
+
+
+def _with(machine: Machine, frame: Frame, node: cst.With) -> Flow | None:
+    expects_error = False
+    for item in node.items:
+        value = evaluate(machine, frame, item.item)
+        expects_error = expects_error or _expects_error(item.item)
+        if item.asname is not None:
+            assign.assign(machine, frame, item.asname.name, assign.entered(machine, value))
+    if not expects_error:
+        return execute_block(machine, frame, suite(node.body))
+    try:
+        with machine.quiet():
+            return execute_block(machine, frame, suite(node.body))
+    except PythonRaise:
+        return None
+
+
+def _expects_error(node: cst.BaseExpression) -> bool:
+    """``pytest.raises(...)``, ``self.assertRaises(...)``, ``contextlib.suppress(...)``: what is inside may fail."""
+    if not isinstance(node, cst.Call):
+        return False
+    name = node.func.attr.value if isinstance(node.func, cst.Attribute) else getattr(node.func, "value", "")
+    return name in ("raises", "suppress") or str(name).startswith("assertRaises")
+
+
+def _try(machine: Machine, frame: Frame, node: cst.Try) -> Flow | None:
+    machine.catching += 1
+    muted = any(_catches_everything(h) for h in node.handlers)
+    machine.muted += muted
+    flow: Flow | None = None
+    try:
+        flow = execute_block(machine, frame, suite(node.body))
+    except PythonRaise as error:
+        machine.muted -= muted
+        machine.catching -= 1
+        muted = False
+        flow = _handle(machine, frame, node, error)
+    else:
+        machine.muted -= muted
+        machine.catching -= 1
+        muted = False
+        if flow is None and node.orelse is not None:
+            flow = execute_block(machine, frame, suite(node.orelse.body))
+    if node.finalbody is not None:
+        last = execute_block(machine, frame, suite(node.finalbody.body))
+        flow = last or flow
+    return flow
+
+
+def _handle(machine: Machine, frame: Frame, node: cst.Try, error: PythonRaise) -> Flow | None:
+    for handler in node.handlers:
+        names = _handled(handler)
+        if not names or not error.name or error.name in names or names & _BROAD:
+            if handler.name is not None:
+                assign.assign(machine, frame, handler.name.name, machine.unknown("a caught exception"))
+            return execute_block(machine, frame, suite(handler.body))
+    if node.finalbody is not None:
+        execute_block(machine, frame, suite(node.finalbody.body))
+    raise error
+
+
+_BROAD = frozenset({"Exception", "BaseException"})
+
+
+def _handled(handler: cst.ExceptHandler) -> set[str]:
+    if handler.type is None:
+        return set()
+    types = [e.value for e in handler.type.elements] if isinstance(handler.type, cst.Tuple) else [handler.type]
+    return {t.attr.value if isinstance(t, cst.Attribute) else getattr(t, "value", "") for t in types}
+
+
+def _catches_everything(handler: cst.ExceptHandler) -> bool:
+    """A handler that would see torch's error, so that the program does not fail; one that only raises again does not
+    count."""
+    names = _handled(handler)
+    if names and not names & (_BROAD | {"RuntimeError", "ValueError"}):
+        return False
+    last = handler.body.body[-1] if handler.body.body else None
+    while isinstance(last, (cst.SimpleStatementLine, cst.SimpleStatementSuite)):
+        last = last.body[-1] if last.body else None
+    return not isinstance(last, cst.Raise)
+
+
+def _leave(kind: str) -> Execute:
+    return lambda machine, frame, node: Flow(kind)
+
+
+def run_body(machine: Machine, frame: Frame, body: Sequence[cst.CSTNode]) -> Value:
+    """Run a function's body; the value that it returns, joined over every way that it can return."""
+    value: Value
+    try:
+        flow = execute_block(machine, frame, body)
+        value = flow.value if flow is not None and flow.kind == "return" else None
+    except PythonRaise:
+        if not any(p.kind == "return" for p in frame.pending):
+            raise
+        value = MISSING
+    for pending in reversed([p for p in frame.pending if p.kind == "return"]):
+        if value is MISSING:
+            machine.journal.apply(pending.changes)
+            value = pending.value
+        else:
+            machine.join_pending(pending)
+            value = join(pending.condition, pending.value, value)
+    return value
+
+
+EXECUTE: dict[type, Execute] = {
+    cst.SimpleStatementLine: _line,
+    cst.SimpleStatementSuite: _line,
+    cst.Expr: _expression,
+    cst.Assign: assign.run_assign,
+    cst.AnnAssign: assign.run_annotated,
+    cst.AugAssign: assign.run_augmented,
+    cst.Return: _return,
+    cst.Raise: _raise,
+    cst.Assert: _assert,
+    cst.Del: _delete,
+    cst.Global: _global,
+    cst.Nonlocal: _global,
+    cst.Import: run_import,
+    cst.ImportFrom: run_import_from,
+    cst.FunctionDef: _function,
+    cst.ClassDef: _class,
+    cst.If: _if,
+    cst.For: loops.run_for,
+    cst.While: loops.run_while,
+    cst.With: _with,
+    cst.Try: _try,
+    cst.Match: run_match,
+    cst.Break: _leave("break"),
+    cst.Continue: _leave("continue"),
+}

@@ -1,0 +1,160 @@
+"""``value[index]`` on sequences, dicts, shapes, containers of modules, and tensors."""
+
+from __future__ import annotations
+
+import libcst as cst
+
+from conv_lint.dims import Expr
+from conv_lint.interpreter import attributes, tensors
+from conv_lint.interpreter.machine import Machine, PythonRaise
+from conv_lint.interpreter.objects import Class, Frame, Function, Instance, Sizes
+from conv_lint.interpreter.sequences import items_of
+from conv_lint.values import Choice, Dict, External, List, Tensor, Unknown, Value
+
+
+def evaluate_subscript(machine: Machine, frame: Frame, node: cst.Subscript) -> Value:
+    from conv_lint.interpreter.expressions import evaluate
+
+    base = evaluate(machine, frame, node.value)
+    if isinstance(base, (External, Class, Function)):
+        # Optional[int], List[Tensor]: an annotation; Enum["name"].
+        if isinstance(base, Class) and base.kind == "enum":
+            return base.fields.get(index_value(machine, frame, node), Unknown("a member of an enum"))  # type: ignore[call-overload, no-any-return]
+        return base
+    return item(machine, frame, node, base, machine.resolve(index_value(machine, frame, node)))
+
+
+def index_value(machine: Machine, frame: Frame, node: cst.Subscript) -> Value:
+    """The index of a subscript: one value, or a tuple of values and slices."""
+    parts = [_index(machine, frame, element.slice) for element in node.slice]
+    comma = isinstance(node.slice[-1].comma, cst.Comma)
+    return parts[0] if len(parts) == 1 and not comma else tuple(parts)
+
+
+def _index(machine: Machine, frame: Frame, node: cst.BaseSlice) -> Value:
+    from conv_lint.interpreter.expressions import evaluate
+
+    if isinstance(node, cst.Index):
+        return evaluate(machine, frame, node.value)
+    assert isinstance(node, cst.Slice)
+    bounds = [evaluate(machine, frame, n) if n is not None else None for n in (node.lower, node.upper, node.step)]
+    return slice(*bounds)
+
+
+def item(machine: Machine, frame: Frame, node: cst.CSTNode, base: Value, index: Value) -> Value:
+    """The value of ``base[index]``."""
+    if isinstance(base, Choice):
+        return machine.choose(frame, base, lambda v: item(machine, frame, node, v, index))
+    if isinstance(base, Tensor):
+        if isinstance(index, str):
+            return Unknown("an item of a dict that is given as input")
+        return tensors.index(machine, frame, node, base, index)
+    if isinstance(index, Choice) and not isinstance(base, Unknown):
+        return machine.choose(frame, index, lambda v: item(machine, frame, node, base, v))
+    match base:
+        case Dict():
+            return _of_dict(machine, frame, base, index)
+        case Instance() if base.is_module:
+            return attributes.module_item(machine, base, index)
+        case Instance():
+            return _of_instance(machine, frame, base, index)
+        case Sizes():
+            return _of_sizes(machine, base, index)
+        case Unknown():
+            return _of_unknown(base, index)
+    if isinstance(base, (tuple, str, List, range, bytes)):
+        return _of_sequence(machine, base, index)
+    return Unknown("an item of something unknown")
+
+
+def _of_sequence(machine: Machine, base: Value, index: Value) -> Value:
+    items = items_of(machine, base)
+    if items is None:
+        if isinstance(base, List) and isinstance(index, int) and 0 <= index < len(base.items) and len(base.items) > 1:
+            return Unknown(base.open or "an item of a list that is not known")
+        return Unknown(base.open if isinstance(base, List) and base.open else "an item of an unknown list")
+    if isinstance(index, bool):
+        index = int(index)
+    if isinstance(index, int):
+        if -len(items) <= index < len(items):
+            return items[index]
+        if machine.catching:
+            raise PythonRaise("IndexError")
+        return Unknown("an index out of range")
+    if isinstance(index, slice):
+        bounds = (index.start, index.stop, index.step)
+        if all(b is None or isinstance(b, int) for b in bounds) and index.step != 0:
+            if isinstance(base, str):
+                return base[index]
+            part = items[index]
+            return tuple(part) if isinstance(base, tuple) else List(part)
+        return List(open="a slice with unknown bounds")
+    if len({id(i) for i in items}) == 1:
+        return items[0]
+    if items and all(isinstance(i, int) and i == items[0] for i in items):
+        return items[0]
+    return Unknown("an item at an unknown index")
+
+
+def _of_dict(machine: Machine, frame: Frame, base: Dict, index: Value) -> Value:
+    from conv_lint.interpreter.calls import call_value
+
+    try:
+        known = index in base.items
+    except TypeError:
+        return Unknown("an item under an unknown key")
+    if known:
+        return base.items[index]
+    if isinstance(index, Unknown):
+        return index.part(("of", id(base)), lambda: Unknown("an item under an unknown key"))
+    if base.default is not None and not base.open:
+        machine.journal.touch(base)
+        base.items[index] = call_value(machine, frame, None, base.default, [], {})
+        return base.items[index]
+    if not base.open and machine.catching:
+        raise PythonRaise("KeyError")
+    return Unknown(base.open or f"the key {index!r} is not in the dict")
+
+
+def _of_instance(machine: Machine, frame: Frame, base: Instance, index: Value) -> Value:
+    from conv_lint.interpreter.calls import call_method
+
+    items = items_of(machine, base)
+    if items is not None and isinstance(index, int) and -len(items) <= index < len(items):
+        return items[index]
+    found = call_method(machine, frame, base, "__getitem__", [index])
+    return found if found is not None else Unknown("an item of an object")
+
+
+def _of_sizes(machine: Machine, base: Sizes, index: Value) -> Value:
+    shape = machine.shape(base.tensor.shape)
+    if shape.rest is None:
+        return _of_sequence(machine, tuple(tuple.__iter__(shape)), index)
+    if isinstance(index, int):
+        return machine.peek(base.tensor, index)
+    if isinstance(index, slice) and index.step is None and isinstance(index.start, int):
+        start, stop = index.start, index.stop
+        if start < 0 and (stop is None or (isinstance(stop, int) and stop < 0)):
+            stop_at = 0 if stop is None else stop
+            return tuple(machine.peek(base.tensor, i) for i in range(start, stop_at))
+        if start == 2 and stop is None and not shape.known:
+            # x.shape[2:] in image code: height and width.
+            return Unknown("the trailing sizes of a tensor of unknown rank")
+        if isinstance(stop, int) and 0 <= start < stop:
+            return tuple(machine.peek(base.tensor, i) for i in range(start, stop))
+    if isinstance(index, slice) and index.start is None and isinstance(index.stop, int) and index.stop > 0:
+        return tuple(machine.peek(base.tensor, i) for i in range(index.stop))
+    return Unknown("sizes of a tensor of unknown rank")
+
+
+def _of_unknown(base: Unknown, index: Value) -> Value:
+    name = "?"
+    if isinstance(index, (int, str)) and base.name != "?":
+        name = f"{base.name}[{index!r}]"
+    key = index if isinstance(index, (int, str)) else object()
+    return base.part(("item", key), lambda: Unknown(base.reason, name))
+
+
+def is_size(value: Value) -> bool:
+    """Is it a whole number, known or symbolic?"""
+    return isinstance(value, (int, Expr)) and not isinstance(value, bool)

@@ -1,0 +1,314 @@
+"""Tensors: the bridge between the interpreter's values and the op table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import libcst as cst
+
+from conv_lint import catalogue, ops
+from conv_lint.dims import Dim, Expr
+from conv_lint.finding import Report, Step
+from conv_lint.interpreter import locate
+from conv_lint.interpreter.machine import Machine
+from conv_lint.interpreter.objects import Frame, Instance, Method, Sizes
+from conv_lint.ops.rule import Op, Plain, Row, Signature, run
+from conv_lint.values import (
+    CannotTell,
+    Choice,
+    Dict,
+    External,
+    Iter,
+    List,
+    Rest,
+    Shape,
+    Tensor,
+    Unknown,
+    Value,
+    any_shape,
+)
+
+OPERATORS = {
+    "add": "+", "radd": "+", "sub": "-", "rsub": "-", "mul": "*", "rmul": "*", "truediv": "/", "rtruediv": "/",
+    "floordiv": "//", "mod": "%", "pow": "**", "rpow": "**", "matmul": "@", "rmatmul": "@", "and": "&", "or": "|",
+    "xor": "^", "eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "getitem": "indexing",
+    "setitem": "assignment to a part", "neg": "-", "invert": "~",
+}  # fmt: skip
+
+
+# values and rule arguments ----------------------------------------------------------------------------------
+
+
+def to_rule(machine: Machine, value: Value) -> Any:
+    """A value as a rule takes it: a shape for a tensor, an unknown for whatever a rule cannot use."""
+    value = machine.resolve(value)
+    match value:
+        case Tensor():
+            shape = machine.shape(value.shape)
+            return Shape(tuple.__iter__(shape), value.step, value.dtype)
+        case Choice():
+            return Unknown(value.reason) if not _is_number(value) else value
+        case Unknown() | External() | int() | float() | complex() | str() | None | Expr():
+            return value
+        case tuple():
+            return tuple(to_rule(machine, v) for v in value)
+        case List():
+            return Unknown(value.open) if value.open else [to_rule(machine, v) for v in value.items]
+        case Iter():
+            return Unknown(value.open) if value.open else [to_rule(machine, v) for v in value.items[value.position :]]
+        case slice():
+            return slice(*(to_rule(machine, v) for v in (value.start, value.stop, value.step)))
+        case Sizes():
+            return Unknown("the shape of a tensor of unknown rank")
+    return ... if value is ... else Unknown("an argument that is not known")
+
+
+def _is_number(value: Choice) -> bool:
+    return all(isinstance(v, (int, Expr)) or (isinstance(v, Choice) and _is_number(v)) for v in (value.then, value.other))
+
+
+def from_rule(machine: Machine, result: Any, step: Step | None, dtype: str | None, given: Mapping[Shape, Tensor]) -> Value:
+    """A rule's result as a value."""
+    if isinstance(result, Plain):
+        return result.value
+    if is_shape(result):
+        kind = result.dtype if isinstance(result, Shape) and dtype is None else dtype
+        sizes = Shape(tuple.__iter__(result))
+        made = Step(step.label, step.place, tuple(sizes.known), step.parents, step.scope) if step is not None else None
+        return Tensor(sizes, made, kind)
+    if isinstance(result, (list, tuple)):
+        return tuple(from_rule(machine, r, step, dtype, given) for r in result)
+    return result
+
+
+def is_shape(result: object) -> bool:
+    """Is a rule's result one shape, rather than several?"""
+    return isinstance(result, Shape) or (
+        isinstance(result, tuple) and all(isinstance(d, (int, Expr, Rest)) and not isinstance(d, bool) for d in result)
+    )
+
+
+# running a rule ---------------------------------------------------------------------------------------------
+
+
+class CallWorld:
+    """The world of one call: findings get the place of the argument they speak of."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        frame: Frame,
+        node: cst.CSTNode | None,
+        signature: Signature | None,
+        layer: Instance | None = None,
+    ) -> None:
+        self.machine, self.frame, self.node, self.signature, self.layer = machine, frame, node, signature, layer
+        self.reported = False
+        self.trail: tuple[Step, ...] = ()
+
+    def emit(self, report: Report, at: str | None) -> None:
+        self.reported = True
+        locate.report_argument(
+            self.machine, self.frame, self.node, report, at, self.signature, self.layer, self.trail
+        )
+
+    def equate(self, a: Dim, b: Dim) -> None:
+        self.machine.equate(a, b)
+
+    @property
+    def batched(self) -> bool:
+        return self.machine.prefer_batched
+
+    def settle(self, rest: Rest, sizes: tuple[Dim, ...], assumed: bool) -> None:
+        self.machine.rank_was_assumed |= assumed
+        self.machine.settle(rest, sizes)
+
+
+def row_of(name: str) -> Row | None:
+    """The row of a function or method; ``x.add_`` is the row of ``x.add``."""
+    row = ops.FUNCTIONS.get(name)
+    if row is None and name.endswith("_") and not name.endswith("__"):
+        row = ops.FUNCTIONS.get(name[:-1])
+    return row
+
+
+def call(
+    machine: Machine,
+    frame: Frame,
+    node: cst.CSTNode | None,
+    name: str,
+    args: Sequence[Value],
+    kwargs: Mapping[str, Value],
+    open: str | None = None,
+) -> Value:
+    """Call a function or method of torch by its full name."""
+    row = row_of(name)
+    if row is None:
+        return machine.unknown(f"{name} is not in the op table", frame, node)
+    if open is not None:
+        return machine.unknown(f"{name} is called with {open}", frame, node)
+    return run_row(machine, frame, node, row, args, kwargs, name)
+
+
+def run_row(
+    machine: Machine,
+    frame: Frame,
+    node: cst.CSTNode | None,
+    row: Row,
+    args: Sequence[Value],
+    kwargs: Mapping[str, Value],
+    name: str,
+) -> Value:
+    """Bind the arguments of a row, run its rule, wrap its result."""
+    last = row.name.rpartition(".")[2]
+    label = OPERATORS.get(last.strip("_"), last) if last.startswith("__") else last
+    world = CallWorld(machine, frame, node, _as_written(row, name))
+    ignored = {"out", "memory_format", "non_blocking", "generator", "pin_memory", "layout"} - {*row.signature.positional, *row.signature.keyword_only}
+    given = {k: to_rule(machine, v) for k, v in kwargs.items() if k not in ignored}
+    try:
+        bound = row.signature.bind([to_rule(machine, a) for a in args], given)
+    except TypeError as error:
+        return machine.unknown(f"{label}: {error}", frame, node)
+    op = Op(row.name, row.n, label, bound, world)
+    op.training = machine.training if isinstance(machine.training, bool) else None
+    steps = tuple(a.step for a in _tensors([*args, *kwargs.values()]) if a.step is not None)
+    return execute(machine, frame, node, row.rule, op, bound, world, steps, None)
+
+
+def _as_written(row: Row, name: str) -> Signature:
+    """The signature as the call shows it: a method's receiver stands before the dot."""
+    signature = row.signature
+    if name.startswith("torch.Tensor.") and signature.positional[:1] == ("input",):
+        return Signature(signature.positional[1:], signature.defaults, signature.star, signature.keyword_only)
+    return signature
+
+
+def _tensors(values: Sequence[Value]) -> list[Tensor]:
+    found: list[Tensor] = []
+    for value in values:
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif isinstance(value, (tuple, List)):
+            found += _tensors(value if isinstance(value, tuple) else value.items)
+    return found
+
+
+def execute(
+    machine: Machine,
+    frame: Frame,
+    node: cst.CSTNode | None,
+    rule: Any,
+    op: Op,
+    bound: Mapping[str, Any],
+    world: CallWorld,
+    steps: tuple[Step, ...],
+    layer: Instance | None,
+) -> Value:
+    """Run a rule; what it cannot tell is a tensor of which nothing is known."""
+    place = frame.place(node) if node is not None else None
+    step = Step(op.label, place, (), steps, locate.Scope(frame, layer))
+    world.trail = steps
+    try:
+        result = run(rule, op, bound)
+    except CannotTell as why:
+        if not world.reported:
+            machine.unknown(f"{op.label}: {why}", frame, node)
+        return Tensor(any_shape(str(why)), step)
+    value = from_rule(machine, result, step, op.dtype, {})
+    return value
+
+
+# tensors as Python objects ----------------------------------------------------------------------------------
+
+
+def index(machine: Machine, frame: Frame, node: cst.CSTNode, base: Tensor, at: Value) -> Value:
+    """``x[index]``."""
+    return call(machine, frame, node, "torch.Tensor.__getitem__", [base, at], {})
+
+
+def piece(machine: Machine, base: Tensor, position: int | None) -> Value:
+    """One of the pieces that iterating over a tensor gives."""
+    shape = machine.shape(base.shape)
+    if shape.rest is not None:
+        return Unknown("a piece of a tensor of unknown rank")
+    return Tensor(Shape(shape[1:]), base.step, base.dtype)
+
+
+PROPERTIES = frozenset({"T", "mT", "H", "mH", "real", "imag"})
+
+
+def attribute(machine: Machine, frame: Frame, node: cst.CSTNode | None, base: Tensor, name: str) -> Value:
+    """``x.shape``, ``x.device``, ``x.T``, a method, or an attribute that was set."""
+    if name in base.attrs:
+        return base.attrs[name]
+    shape = machine.shape(base.shape)
+    if name == "shape":
+        return tuple(tuple.__iter__(shape)) if shape.rest is None else Sizes(base)
+    if name in ("ndim",):
+        return len(shape) if shape.rest is None else Unknown(shape.rest.reason)
+    if name in ("data", "grad"):
+        return base
+    if name in PROPERTIES:
+        return call(machine, frame, node, f"torch.Tensor.{name}", [base], {})
+    if name in ("dtype", "device", "requires_grad", "is_cuda", "layout", "grad_fn", "is_leaf", "is_quantized", "is_sparse"):
+        return Unknown(f"the {name} of a tensor")
+    if not base.sure and row_of(f"torch.Tensor.{name}") is None and name not in METHODS:
+        return Unknown(f"{name} of an input")
+    return Method(base, name)
+
+
+#: Methods that are answered here, because they need the value rather than its shape.
+METHODS = frozenset({"size", "dim", "ndimension", "view", "item", "tolist", "numpy", "backward", "numel"})
+
+
+def call_method(
+    machine: Machine,
+    frame: Frame,
+    node: cst.CSTNode | None,
+    base: Tensor,
+    name: str,
+    args: list[Value],
+    kwargs: Mapping[str, Value],
+    open: str | None,
+) -> Value:
+    """``x.name(...)``."""
+    shape = machine.shape(base.shape)
+    if name in ("size", "dim", "ndimension") and shape.rest is not None:
+        index_of = args[0] if args else kwargs.get("dim")
+        if name == "size" and isinstance(index_of, int):
+            return machine.peek(base, index_of)
+        return Sizes(base) if name == "size" and index_of is None else Unknown(shape.rest.reason)
+    if name in ("item", "tolist", "numpy"):
+        if name == "tolist" and shape.rest is None and len(shape) == 1 and isinstance(shape[0], int):
+            return List([Unknown("a number of a tensor") for _ in range(shape[0])])
+        return Unknown("the value of a tensor") if name != "numpy" else Unknown("a numpy array")
+    if name in ("backward", "register_hook", "retain_grad", "copy_", "set_"):
+        return base if name == "copy_" else None
+    if name in ("share_memory_", "requires_grad_", "record_stream"):
+        return base
+    if open is not None and name in ("view", "reshape", "permute", "expand", "repeat"):
+        return Tensor(any_shape(f"{name} with {open}"), base.step)
+    if name in ("view", "reshape", "expand", "repeat") and len(args) == 1 and isinstance(args[0], Sizes):
+        return _like(machine, name, base, args[0])
+    result = call(machine, frame, node, f"torch.Tensor.{name}", [base, *args], kwargs, open)
+    if isinstance(result, Unknown) and not base.sure:
+        return Unknown(f"{name} of an input")
+    return result
+
+
+def _like(machine: Machine, name: str, base: Tensor, sizes: Sizes) -> Value:
+    """``x.view(y.shape)`` where the rank of ``y`` is not known: it has the shape of ``y``."""
+    if name == "repeat":
+        return Tensor(any_shape("repeated by an unknown shape"), base.step)
+    return Tensor(sizes.tensor.shape, base.step, base.dtype)
+
+
+def new_input(name: str, frame: Frame, node: cst.CSTNode | None, shape: Shape | None = None, sure: bool = False) -> Tensor:
+    """A tensor that comes from outside: an argument of ``forward``."""
+    sizes = shape if shape is not None else any_shape(f"the number of dimensions of {name}")
+    place = frame.place(node) if node is not None else None
+    return Tensor(sizes, Step(f"the input {name}", place, tuple(sizes.known), (), None), sure=sure)
+
+
+__all__ = ["Dict", "call", "call_method", "catalogue", "index", "piece"]

@@ -1,0 +1,100 @@
+"""Functions and classes of torch that are no ops on shapes: wrappers, parameters, checkpoints, switches."""
+
+from __future__ import annotations
+
+from conv_lint.interpreter.calls import Arguments
+from conv_lint.interpreter.libraries import Context, native
+from conv_lint.interpreter.objects import Class, Function, Instance
+from conv_lint.interpreter.sequences import items_of
+from conv_lint.values import External, Tensor, Unknown, Value, any_shape
+
+
+@native(
+    "torch.compile", "torch.jit.script", "torch.jit.export", "torch.jit.ignore", "torch.jit.unused", "torch.no_grad",
+    "torch.nn.DataParallel", "torch.nn.parallel.DistributedDataParallel", "torch.nn.utils.weight_norm",
+    "torch.nn.utils.spectral_norm", "torch.nn.utils.parametrizations.weight_norm", "torch.fx.wrap",
+    "torch.nn.utils.parametrizations.spectral_norm", "torch.nn.utils.parametrizations.orthogonal",
+    "torch.nn.SyncBatchNorm.convert_sync_batchnorm", "torch.autograd.Variable", "torch.inference_mode",
+    "torch.jit.script_if_tracing", "torch.nn.utils.remove_weight_norm", "torch.jit.trace", "torch.utils.data.DataLoader",
+)  # fmt: skip
+def _wrapped(c: Context, value: Value = None, *more: Value, **options: Value) -> Value:
+    """The same model (tensor, function), as far as shapes are concerned."""
+    if c.name == "torch.utils.data.DataLoader":
+        return Unknown("a data loader")
+    if c.name == "torch.jit.trace" and isinstance(value, Instance) and more:
+        inputs = more[0] if isinstance(more[0], tuple) else (more[0],)
+        c.call(value, *inputs)
+    return value if value is not None else Unknown(c.name)
+
+
+@native("torch.nn.Parameter", "torch.nn.Buffer")
+def _parameter(c: Context, data: Value = None, requires_grad: Value = True, **more: Value) -> Value:
+    if isinstance(data, Tensor):
+        return Tensor(data.shape, data.step, data.dtype, parameter=True)
+    return Tensor(any_shape("a parameter of something unknown"), parameter=True)
+
+
+@native("torch.utils.checkpoint.checkpoint")
+def _checkpoint(c: Context, function: Value, *args: Value, **more: Value) -> Value:
+    options = ("use_reentrant", "preserve_rng_state", "context_fn", "determinism_check", "debug")
+    return c.call(function, *args, **{k: v for k, v in more.items() if k not in options})
+
+
+@native("torch.utils.checkpoint.checkpoint_sequential")
+def _checkpoint_sequential(c: Context, functions: Value, segments: Value, value: Value, **more: Value) -> Value:
+    for function in items_of(c.machine, functions) or [Unknown("unknown functions")]:
+        value = c.call(function, value)
+    return value
+
+
+@native(
+    "torch.jit.is_scripting", "torch.jit.is_tracing", "torch.onnx.is_in_onnx_export", "torch._jit_internal.is_scripting",
+    "torch.compiler.is_compiling", "torch._dynamo.is_compiling", "torch.overrides.has_torch_function_unary",
+)  # fmt: skip
+def _not_compiling(c: Context, *values: Value) -> Value:
+    """The checked program is taken to run as it stands."""
+    return False
+
+
+@native("torch.is_tensor")
+def _is_tensor(c: Context, value: Value) -> Value:
+    return c.call(External("builtins.isinstance"), value, External("torch.Tensor"))
+
+
+@native("torch.Size")
+def _size(c: Context, values: Value = ()) -> Value:
+    items = items_of(c.machine, values)
+    return tuple(items) if items is not None else Unknown("a size that is not known")
+
+
+@native("torch.manual_seed", "torch.set_grad_enabled", "torch.cuda.empty_cache", "torch.cuda.synchronize", "torch.save",
+        "torch._assert", "torch._C._log_api_usage_once", "torch.cuda.manual_seed", "torch.set_default_dtype")  # fmt: skip
+def _nothing(c: Context, *values: Value, **more: Value) -> Value:
+    return None
+
+
+@native("torch.onnx.export")
+def _export(c: Context, model: Value, inputs: Value = (), *more: Value, **options: Value) -> Value:
+    """Runs the model on the inputs."""
+    values = inputs if isinstance(inputs, tuple) else (inputs,)
+    if values and not isinstance(values[-1], Unknown):
+        c.call(model, *values)
+    return None
+
+
+@native("torch.Tensor", "torch.FloatTensor", "torch.LongTensor", "torch.cuda.FloatTensor")
+def _tensor(c: Context, *values: Value, **more: Value) -> Value:
+    """``torch.Tensor(2, 3)`` makes an empty tensor of these sizes; of data, see ``torch.tensor``."""
+    if values and all(isinstance(v, int) for v in values):
+        return c.call(External("torch.empty"), *values)
+    if len(values) == 1 and not isinstance(values[0], Unknown):
+        return c.call(External("torch.tensor"), values[0])
+    return Tensor(any_shape("a tensor made from something unknown"))
+
+
+def apply_function(c: Context, cls: Class, arguments: Arguments) -> Value:
+    """``MyFunction.apply(...)`` of a torch.autograd.Function runs its ``forward`` with a context."""
+    forward = cls.find("forward")
+    if not isinstance(forward, Function):
+        return Unknown(f"{cls.name} has no forward that is known")
+    return c.call(forward, Unknown("the context of an autograd function"), *arguments.args, **arguments.kwargs)
