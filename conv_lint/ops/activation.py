@@ -203,7 +203,9 @@ def channel_dropout(op: Op, input: Shape, p: Arg, training: Arg = None, train: A
         _check_probability(op, p)
     if op.n == 1:
         return input if input.rest is not None else op.require_rank(input, 2, 3)
-    drops = True in (op.training, training, train) and isinstance(p, (int, float)) and 0 < p < 1
+    drops = (
+        True in (op.training if op.is_layer else None, training, train) and isinstance(p, (int, float)) and 0 < p < 1
+    )
     # Dropout3d adds a batch axis to an input that is not 5-D.
     return op.require_rank_from(input, 1 if op.n == 3 else 2) if drops else input
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from conv_lint import catalogue, dims
-from conv_lint.dims import Dim, divides, eq
+from conv_lint.dims import Dim, divides
+from conv_lint.ops.elementwise import broadcast
 from conv_lint.ops.rule import Arg, Op, Result, layer_rule, shape_rule
 from conv_lint.values import CannotTell, Shape
 
@@ -86,9 +87,9 @@ def _pair(op: Op, name: str, value: object) -> tuple[Dim, ...]:
 )
 def cosine_similarity(op: Op, x1: Shape, x2: Shape, dim: Arg) -> Result:
     """The common shape without ``dim``."""
-    sizes = _common(op, x1, x2)
-    axis = op.axis(Shape(sizes, x1.step), dim)
-    return (*sizes[:axis], *sizes[axis + 1 :])
+    both = broadcast(op, x1, x2)
+    axis = op.axis(both, dim)
+    return (*both[:axis], *both[axis:][1:]) if len(both) else ()
 
 
 @layer_rule("nn.PairwiseDistance(p=2.0, eps=1e-06, keepdim=False)")
@@ -104,29 +105,9 @@ def pairwise_distance_layer(op: Op) -> Result:
 )
 def pairwise_distance(op: Op, x1: Shape, x2: Shape, keepdim: Arg) -> Result:
     """The common shape without the last dimension, or with 1 there."""
-    sizes = _common(op, x1, x2)
-    if not sizes:
+    both = broadcast(op, x1, x2)
+    if both.rest is None and not len(both):
         return ()
     if not isinstance(keepdim, bool):
         raise CannotTell("keepdim")
-    return (*sizes[:-1], 1) if keepdim else sizes[:-1]
-
-
-def _common(op: Op, x1: Shape, x2: Shape) -> tuple[Dim, ...]:
-    """The shape to which both are broadcast; otherwise CONV205."""
-    count = max(len(x1), len(x2))
-    left, right = (*(1,) * (count - len(x1)), *x1), (*(1,) * (count - len(x2)), *x2)
-    out: list[Dim] = []
-    for axis, (a, b) in enumerate(zip(left, right)):
-        if eq(a, b) is False and eq(a, 1) is False and eq(b, 1) is False:
-            facts = {"left": x1, "right": x2, "a": a, "b": b, "axis": axis}
-            op.fail(catalogue.broadcast(**facts, source=op.origin(x2, axis - count)), "x2")
-            raise CannotTell("shapes that do not fit")
-        out.append(_wider(op, a, b))
-    return tuple(out)
-
-
-def _wider(op: Op, a: Dim, b: Dim) -> Dim:
-    if eq(a, b) or b == 1 or (isinstance(a, int) and a != 1):
-        return a
-    return b if a == 1 or (isinstance(b, int) and b != 1) else op.unknown()
+    return (*both[:-1], 1) if keepdim else both[:-1]

@@ -39,6 +39,8 @@ SURFACES = {
     "Tensor.": "torch.Tensor.",
     "einops.": "einops.",
 }
+#: torch takes these names of numpy's for its own.
+NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim"}
 #: A name below one of these is a layer, ``torch.nn.functional`` aside.
 LAYER_PACKAGES = ("torch.nn.", "einops.layers.")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -73,6 +75,8 @@ class Signature:
             raise TypeError(f"takes {count} positional argument{'s' * (count != 1)} but {len(args)} are given")
         more: dict[str, object] = {}
         for name, value in kwargs.items():
+            if name in NUMPY_NAMES and NUMPY_NAMES[name] in (*self.positional, *self.keyword_only):
+                name = NUMPY_NAMES[name]
             if name in bound and name != self.star:
                 raise TypeError(f"multiple values for argument {name!r}")
             if name in self.positional or name in self.keyword_only:

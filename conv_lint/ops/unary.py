@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from conv_lint import dims
 from conv_lint.ops.activation import along
+from conv_lint.ops.elementwise import broadcast
 from conv_lint.ops.rule import Arg, Op, Result, shape_rule
 from conv_lint.values import CannotTell, External, Shape, Unknown
 
@@ -69,10 +69,10 @@ def frexp(op: Op, input: Shape) -> Result:
     "Tensor.clamp_max(input, max)",
 )
 def clamp(op: Op, input: Shape, min: Arg = None, max: Arg = None) -> Result:
-    """(\\*) to the same; a bound that is a tensor of the same shape, or a single number, changes nothing."""
+    """(\\*) to the same; a bound that is a tensor is broadcast with the input."""
     for bound in (min, max):
-        if isinstance(bound, Shape) and (bound.known or bound.rest) and dims.same(bound, input) is not True:
-            raise CannotTell("bounds of another shape")
+        if isinstance(bound, Shape):
+            input = broadcast(op, input, bound)
     return input
 
 

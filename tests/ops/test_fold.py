@@ -87,8 +87,8 @@ def test_distances(seed: int) -> None:
         x1 = tuple(rng.choice([1, 2, 3]) for _ in range(rng.randint(0, 3)))
         x2 = x1 if rng.random() < 0.5 else tuple(rng.choice([1, 2, 3]) for _ in range(rng.randint(0, 3)))
         pair, dim, keepdim = (Shape(x1), Shape(x2)), rng.randint(-3, 2), rng.random() < 0.5
-        check_layer("torch.nn.CosineSimilarity", [dim], {}, *pair, unknown=True)
-        check_layer("torch.nn.PairwiseDistance", [], {"keepdim": keepdim}, *pair, unknown=True)
+        check_layer("torch.nn.CosineSimilarity", [dim], {}, *pair)
+        check_layer("torch.nn.PairwiseDistance", [], {"keepdim": keepdim}, *pair)
         for owner in ("torch.nn.functional", "torch"):
-            check(f"{owner}.cosine_similarity", *pair, dim, unknown=True)
-            check(f"{owner}.pairwise_distance", *pair, 2.0, 1e-6, keepdim, unknown=True)
+            check(f"{owner}.cosine_similarity", *pair, dim)
+            check(f"{owner}.pairwise_distance", *pair, 2.0, 1e-6, keepdim)
