@@ -178,7 +178,9 @@ def _project_folders(root: str) -> list[str]:
     folders = []
     folder = root
     for _ in range(4):
-        marked = any(os.path.exists(os.path.join(folder, m)) for m in (".git", "pyproject.toml", "setup.py", "setup.cfg"))
+        marked = any(
+            os.path.exists(os.path.join(folder, m)) for m in (".git", "pyproject.toml", "setup.py", "setup.cfg")
+        )
         if marked:
             folders += [folder]
             if os.path.isdir(os.path.join(folder, "src")):

@@ -53,7 +53,9 @@ def get(machine: Machine, frame: Frame, node: cst.CSTNode | None, base: Value, n
         case Sizes():
             return Unknown("the number of elements of an unknown shape") if name == "numel" else Method(base, name)
         case Function():
-            return base.attrs.get(name, base.name if name in ("__name__", "__qualname__") else Unknown(f"{name} of a function"))
+            return base.attrs.get(
+                name, base.name if name in ("__name__", "__qualname__") else Unknown(f"{name} of a function")
+            )
         case Partial():
             parts: dict[str, Value] = {"func": base.function, "args": base.args, "keywords": Dict(base.kwargs)}
             return parts.get(name, Unknown(f"{name} of a partial"))
@@ -72,11 +74,7 @@ def get(machine: Machine, frame: Frame, node: cst.CSTNode | None, base: Value, n
 
 
 def _of_module(machine: Machine, base: ProjectModule, name: str) -> Value:
-    from conv_lint.interpreter.imports import LazyImport
-
     value = base.namespace.get(name)
-    if isinstance(value, LazyImport):
-        value = base.namespace.frame.locals[name] = value.load(machine)
     if value is MISSING:
         return base.namespace.name if name == "__name__" else Unknown(f"{base.namespace.name} has no {name}")
     return value
@@ -118,6 +116,8 @@ def find(machine: Machine, frame: Frame, base: Instance, name: str) -> Value:
         return machine.resolve(base.attrs[name])
     if name == "__class__":
         return base.cls
+    if name in ("__module__", "__doc__"):
+        return name
     if name == "__dict__":
         return Dict(base.attrs, "attributes")
     if name == "training" and base.is_module:
@@ -162,12 +162,16 @@ def _inherited(machine: Machine, base: Instance, found: Inherited) -> Value:
     return Unknown(f"{name} of a base class that is not known")
 
 
-_LIST_METHODS = frozenset("append extend insert pop keys values items update get __len__ __getitem__ add_module".split())
+_LIST_METHODS = frozenset(
+    "append extend insert pop keys values items update get __len__ __getitem__ add_module".split()
+)
 
 
 def _of_class(machine: Machine, frame: Frame, base: Class, name: str) -> Value:
     if name in ("__name__", "__qualname__"):
         return base.name
+    if name in ("__module__", "__doc__"):
+        return name
     if name == "__mro__":
         return base.mro
     if base.kind == "enum" and name in base.fields:
@@ -181,7 +185,11 @@ def _of_class(machine: Machine, frame: Frame, base: Class, name: str) -> Value:
 
             return Native("apply", lambda c, *args: apply_function(c, base, c.arguments))
         case Inherited(base=External() as owner):
-            return Method(base, name, owner) if name in ("__init__", "forward", "__call__") else Unknown(f"{name} of {owner.name}")
+            return (
+                Method(base, name, owner)
+                if name in ("__init__", "forward", "__call__")
+                else Unknown(f"{name} of {owner.name}")
+            )
         case Inherited():
             return Unknown(f"{name} of a base class that is not known")
     return Unknown(f"{base.name} has no {name}") if value is MISSING else value
@@ -195,6 +203,10 @@ def _of_super(machine: Machine, frame: Frame, base: Super, name: str) -> Value:
     if not isinstance(receiver, Instance) or not isinstance(receiver.cls, Class):
         return Unknown("super() of something unknown")
     value = receiver.cls.find(name, after=base.after)
+    if name == "__init__" and not isinstance(value, Function):
+        generated = next((c for c in receiver.cls.mro if isinstance(c, Class) and c.kind == "dataclass"), None)
+        if generated is not None:
+            return _generated_init(receiver, receiver.cls)
     if isinstance(value, Inherited):
         if isinstance(value.base, External):
             return Method(receiver, name, value.base)
@@ -204,6 +216,13 @@ def _of_super(machine: Machine, frame: Frame, base: Super, name: str) -> Value:
     if value is MISSING:
         return Method(receiver, name, External("object"))
     return bind(machine, frame, receiver, value)
+
+
+def _generated_init(receiver: Instance, cls: Class) -> Native:
+    """``__init__`` of a dataclass, called by a class that derives from it."""
+    from conv_lint.interpreter.classes import fill
+
+    return Native("__init__", lambda c, *_: fill(c.machine, c.frame, cls, receiver, c.arguments) and None)
 
 
 # setting ----------------------------------------------------------------------------------------------------
@@ -260,7 +279,9 @@ def module_item(machine: Machine, container: Instance, index: Value) -> Value:
             return parts[index]
         return Unknown("an index out of range")
     if isinstance(index, slice) and all(b is None or isinstance(b, int) for b in (index.start, index.stop, index.step)):
-        return container_of(container.cls if isinstance(container.cls, External) else External(container.torch_name), parts[index])
+        return container_of(
+            container.cls if isinstance(container.cls, External) else External(container.torch_name), parts[index]
+        )
     if parts and all(p is parts[0] for p in parts):
         return parts[0]
     return Unknown("a module at an unknown index")

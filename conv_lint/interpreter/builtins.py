@@ -267,7 +267,9 @@ def _str(c: Context, value: Value = "", *more: Value) -> Value:
     return Unknown("a string that is not known")
 
 
-@native("builtins.abs", "builtins.round", "builtins.divmod", "builtins.pow", "builtins.ord", "builtins.chr", "builtins.hash")
+@native(
+    "builtins.abs", "builtins.round", "builtins.divmod", "builtins.pow", "builtins.ord", "builtins.chr", "builtins.hash"
+)
 def _plain(c: Context, *values: Value) -> Value:
     plain = constants(c.machine, values)
     if plain is None or (c.name.endswith("pow") and abs(plain[-1]) > 64):
@@ -287,7 +289,9 @@ def _any_all(c: Context, values: Value) -> Value:
     truths = [c.truth(i) for i in items]
     if any(t is is_any for t in truths):
         return is_any
-    return not is_any if all(isinstance(t, bool) for t in truths) else Condition(object(), "any or all of unknown items")
+    return (
+        not is_any if all(isinstance(t, bool) for t in truths) else Condition(object(), "any or all of unknown items")
+    )
 
 
 # objects ----------------------------------------------------------------------------------------------------
@@ -303,7 +307,9 @@ def _isinstance(c: Context, value: Value, kind: Value) -> Value:
         return True
     if all(a is False for a in answers):
         return False
-    return Condition(("isinstance", value, tuple(kinds) if _hashable(kinds) else id(kind)), "the type of something unknown")
+    return Condition(
+        ("isinstance", value, tuple(kinds) if _hashable(kinds) else id(kind)), "the type of something unknown"
+    )
 
 
 def _hashable(value: Any) -> bool:
@@ -397,7 +403,9 @@ def _hasattr(c: Context, value: Value, name: Value) -> Value:
         return Condition(("hasattr", value, name), value.open) if value.open else False
     if isinstance(value, Class) and isinstance(name, str):
         return value.find(name) is not MISSING
-    return Condition(("hasattr", value, name) if isinstance(value, Unknown) else object(), "an attribute of something unknown")
+    return Condition(
+        ("hasattr", value, name) if isinstance(value, Unknown) else object(), "an attribute of something unknown"
+    )
 
 
 @native("builtins.getattr")
@@ -449,7 +457,9 @@ def _type(c: Context, value: Value, *more: Value) -> Value:
     return Unknown("a type that is not known")
 
 
-@native("builtins.id", "builtins.input", "builtins.open", "builtins.eval", "builtins.exec", "builtins.vars", "builtins.dir")
+@native(
+    "builtins.id", "builtins.input", "builtins.open", "builtins.eval", "builtins.exec", "builtins.vars", "builtins.dir"
+)
 def _outside(c: Context, *values: Value, **more: Value) -> Value:
     if c.name == "builtins.eval" and values and isinstance(values[0], str):
         return c.evaluate_text(values[0])
@@ -459,6 +469,11 @@ def _outside(c: Context, *values: Value, **more: Value) -> Value:
 @native("builtins.print", "warnings.warn", "builtins.globals_update")
 def _nothing(c: Context, *values: Value, **more: Value) -> Value:
     return None
+
+
+@native("builtins.object")
+def _object(c: Context) -> Value:
+    return Instance(External("builtins.object"))
 
 
 @native("builtins.globals")

@@ -30,7 +30,8 @@ from conv_lint.values import Choice, Dict, External, Iter, List, Tensor, Unknown
 class Arguments:
     """Evaluated arguments with the expressions that the caller wrote for them.
 
-    ``open``: a reason if there may be more positional (or keyword) arguments that are not known.
+    ``open``: a reason if there may be more positional (or keyword) arguments that are not known.  ``rest``: a reason if
+    only ``*args`` and ``**kwargs`` of the function may hold more.
     """
 
     args: list[Value] = field(default_factory=list)
@@ -38,6 +39,7 @@ class Arguments:
     nodes: list[cst.CSTNode | None] = field(default_factory=list)
     kw_nodes: dict[str, cst.CSTNode] = field(default_factory=dict)
     open: str | None = None
+    rest: str | None = None
 
 
 def evaluate_call(machine: Machine, frame: Frame, node: cst.Call) -> Value:
@@ -133,7 +135,7 @@ def call_with(machine: Machine, frame: Frame, node: cst.CSTNode | None, function
         case Function():
             return run_function(machine, frame, node, function, arguments)
         case BoundMethod():
-            return run_function(machine, frame, node, function.function, _with_first(arguments, function.receiver))
+            return run_function(machine, frame, node, function.function, with_first(arguments, function.receiver))
         case Instance():
             return _call_instance(machine, frame, node, function, arguments)
         case Class():
@@ -159,13 +161,20 @@ def call_with(machine: Machine, frame: Frame, node: cst.CSTNode | None, function
     return machine.unknown(reason, frame, node)
 
 
-def _call_choice(machine: Machine, frame: Frame, node: cst.CSTNode | None, function: Choice, arguments: Arguments) -> Value:
+def _call_choice(
+    machine: Machine, frame: Frame, node: cst.CSTNode | None, function: Choice, arguments: Arguments
+) -> Value:
     return machine.choose(frame, function, lambda v: call_with(machine, frame, node, v, arguments))
 
 
-def _with_first(arguments: Arguments, first: Value) -> Arguments:
+def with_first(arguments: Arguments, first: Value) -> Arguments:
     return Arguments(
-        [first, *arguments.args], arguments.kwargs, [None, *arguments.nodes], arguments.kw_nodes, arguments.open
+        [first, *arguments.args],
+        arguments.kwargs,
+        [None, *arguments.nodes],
+        arguments.kw_nodes,
+        arguments.open,
+        arguments.rest,
     )
 
 
@@ -179,7 +188,7 @@ def _call_instance(
     if isinstance(instance.cls, Class):
         method = instance.cls.find("__call__")
         if isinstance(method, Function):
-            return run_function(machine, frame, node, method, _with_first(arguments, instance))
+            return run_function(machine, frame, node, method, with_first(arguments, instance))
     return machine.unknown(f"a call of an object of {instance.class_name}", frame, node)
 
 
@@ -277,8 +286,8 @@ def bind_parameters(machine: Machine, frame: Frame, caller: Frame, function: Fun
     if isinstance(params.star_arg, cst.Param):
         name = params.star_arg.name.value
         frame.locals[name] = tuple(given[len(positional) :])
-        if arguments.open:
-            frame.locals[name] = List(given[len(positional) :], arguments.open)
+        if arguments.open or arguments.rest:
+            frame.locals[name] = List(given[len(positional) :], arguments.open or arguments.rest)
     for parameter in (*positional, *params.kwonly_params):
         name = parameter.name.value
         if name in frame.locals:
@@ -294,7 +303,7 @@ def bind_parameters(machine: Machine, frame: Frame, caller: Frame, function: Fun
         else:
             frame.locals[name] = Unknown(f"the parameter {name}", name)
     if params.star_kwarg is not None:
-        frame.locals[params.star_kwarg.name.value] = Dict(kwargs, arguments.open)
+        frame.locals[params.star_kwarg.name.value] = Dict(kwargs, arguments.open or arguments.rest)
 
 
 __all__ = ["Arguments", "Property", "Tensor", "call_with", "evaluate_call"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import libcst as cst
 
-from conv_lint.interpreter.calls import Arguments, run_function
+from conv_lint.interpreter.calls import Arguments, run_function, with_first
 from conv_lint.interpreter.decorators import decorate
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import MISSING, Call, Class, Frame, Function, Inherited, Instance
@@ -74,12 +74,9 @@ def construct(machine: Machine, frame: Frame, node: cst.CSTNode | None, made: Cl
     if isinstance(new, Function):
         return machine.unknown(f"{made.name} makes its objects itself (__new__)", frame, node)
     if made.kind in ("dataclass", "namedtuple") and not isinstance(init, Function):
-        return _fill(machine, frame, made, instance, arguments)
+        return fill(machine, frame, made, instance, arguments)
     if isinstance(init, Function):
-        first = Arguments(
-            [instance, *arguments.args], arguments.kwargs, [None, *arguments.nodes], arguments.kw_nodes, arguments.open
-        )
-        run_function(machine, frame, node, init, first)
+        run_function(machine, frame, node, init, with_first(arguments, instance))
     elif isinstance(init, Inherited):
         initialize(machine, frame, node, instance, init.base, arguments)
     return instance
@@ -108,7 +105,7 @@ def initialize(
         instance.open = "a base class is not known"
 
 
-def _fill(machine: Machine, frame: Frame, made: Class, instance: Instance, arguments: Arguments) -> Instance:
+def fill(machine: Machine, frame: Frame, made: Class, instance: Instance, arguments: Arguments) -> Instance:
     """The generated ``__init__`` of a dataclass or a NamedTuple, then ``__post_init__``."""
     from conv_lint.interpreter.calls import call_method, call_value
     from conv_lint.interpreter.libraries import Factory

@@ -20,6 +20,7 @@ def decorate(machine: Machine, frame: Frame, node: cst.FunctionDef | cst.ClassDe
 def _apply(machine: Machine, frame: Frame, node: cst.BaseExpression, value: Value) -> Value:
     from conv_lint.interpreter.calls import call_value
     from conv_lint.interpreter.expressions import evaluate
+    from conv_lint.interpreter.libraries import NATIVES
 
     name = dotted(node.func if isinstance(node, cst.Call) else node)
     if isinstance(value, Function):
@@ -31,6 +32,8 @@ def _apply(machine: Machine, frame: Frame, node: cst.BaseExpression, value: Valu
         value.kind = value.kind or "dataclass"
         return value
     decorator = evaluate(machine, frame, node)
+    if isinstance(decorator, External) and decorator.name in NATIVES:
+        return call_value(machine, frame, node, decorator, [value], {}) if decorator.name.startswith("functools.") else value
     if not isinstance(decorator, (Function, Native)) and type(decorator).__name__ != "BoundMethod":
         return value  # a library's decorator, or one that is not known: registries, no_grad, jit, docs
     try:

@@ -116,7 +116,10 @@ def _class(machine: Machine, frame: Frame, made: Class) -> None:
     """Construct a class with its defaults, and with symbols for what has none; then call it."""
     init = made.find("__init__")
     kwargs = symbols_for(machine, init) if isinstance(init, Function) else {}
-    instance = call_with(machine, frame, made.node, made, Arguments([], kwargs))
+    arguments = Arguments([], kwargs)
+    if isinstance(init, Function) and (init.node.params.star_kwarg or isinstance(init.node.params.star_arg, cst.Param)):
+        arguments.rest = "further arguments of the constructor"
+    instance = call_with(machine, frame, made.node, made, arguments)
     if isinstance(instance, Instance):
         feed(machine, frame, instance)
 
@@ -124,7 +127,9 @@ def _class(machine: Machine, frame: Frame, made: Class) -> None:
 def symbols_for(machine: Machine, function: Function) -> dict[str, Value]:
     """A symbol, or something unknown, for each required parameter behind ``self``."""
     params = function.node.params
-    required = [p for p in [*params.posonly_params, *params.params][1:] + list(params.kwonly_params) if p.default is None]
+    required = [
+        p for p in [*params.posonly_params, *params.params][1:] + list(params.kwonly_params) if p.default is None
+    ]
     return {p.name.value: _argument(p) for p in required}
 
 

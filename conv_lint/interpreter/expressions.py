@@ -10,8 +10,8 @@ import libcst as cst
 
 from conv_lint.dims import Expr, eq
 from conv_lint.interpreter import attributes, operators
-from conv_lint.interpreter.imports import LazyImport
 from conv_lint.interpreter.machine import Flow, Machine, PythonRaise
+from conv_lint.interpreter.namespace import LazyImport
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Instance
 from conv_lint.interpreter.sequences import items_of, members
 from conv_lint.values import Choice, Condition, Dict, Iter, List, Tensor, Unknown, Value
@@ -42,8 +42,6 @@ def look_up(machine: Machine, frame: Frame, name: str) -> Value:
             return value
         scope = scope.parent
     value = frame.namespace.get(name)
-    if isinstance(value, LazyImport):
-        value = frame.namespace.frame.locals[name] = value.load(machine)
     if value is not MISSING:
         return value
     from conv_lint.interpreter.builtins import BUILTINS
@@ -267,9 +265,7 @@ def _boolean(machine: Machine, frame: Frame, node: cst.BooleanOperation) -> Valu
     return _boolean_value(machine, frame, is_and, left, truth, right[0])
 
 
-def _boolean_value(
-    machine: Machine, frame: Frame, is_and: bool, left: Value, truth: Condition, right: Value
-) -> Value:
+def _boolean_value(machine: Machine, frame: Frame, is_and: bool, left: Value, truth: Condition, right: Value) -> Value:
     if isinstance(left, (Condition, bool)) and isinstance(right, (bool, Condition)):
         if isinstance(right, bool):
             if right == is_and:

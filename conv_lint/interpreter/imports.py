@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import libcst as cst
 
 from conv_lint.interpreter import assign
 from conv_lint.interpreter.machine import Machine
-from conv_lint.interpreter.namespace import import_from, import_name, load
+from conv_lint.interpreter.namespace import LazyImport, load
 from conv_lint.interpreter.objects import MISSING, Frame
-from conv_lint.values import Value
-
-
-@dataclass(eq=False)
-class LazyImport:
-    """``from module import name``, not followed yet."""
-
-    module: str
-    name: str | None
-
-    def load(self, machine: Machine) -> Value:
-        if self.name is None:
-            return import_name(machine, self.module)
-        return import_from(machine, self.module, self.name)
 
 
 def dotted(node: cst.CSTNode | None) -> str:

@@ -217,9 +217,17 @@ def _reduce(c: Context, function: Value, values: Value, *start: Value) -> Value:
     return total
 
 
-@native("functools.wraps", "functools.lru_cache", "functools.cache")
-def _same_function(c: Context, *values: Value, **more: Value) -> Value:
-    return values[0] if values else External("builtins.identity")
+@native("functools.wraps")
+def _wraps(c: Context, *values: Value, **more: Value) -> Value:
+    """A decorator that leaves the function as it is."""
+    return External("builtins.identity")
+
+
+@native("functools.lru_cache", "functools.cache")
+def _cached(c: Context, *values: Value, **more: Value) -> Value:
+    """The function itself, or a decorator that leaves it as it is."""
+    is_function = bool(values) and not isinstance(values[0], (int, type(None)))
+    return values[0] if is_function else External("builtins.identity")
 
 
 @native("builtins.identity", "typing.cast", "typing.NewType")

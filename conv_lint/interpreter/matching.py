@@ -67,7 +67,11 @@ def _sequence(machine: Machine, frame: Frame, patterns: object, subject: Value) 
     inner = list(patterns) if isinstance(patterns, (list, tuple)) else []
     items = items_of(machine, subject)
     if items is None or any(isinstance(p, cst.MatchStar) for p in inner):
-        return Condition(object(), "a sequence that is not known") if isinstance(subject, Unknown) or items is None else False
+        return (
+            Condition(object(), "a sequence that is not known")
+            if isinstance(subject, Unknown) or items is None
+            else False
+        )
     if len(items) != len(inner):
         return False
     out: Value = operators.all_of([_matches(machine, frame, p.value, item) for p, item in zip(inner, items)])

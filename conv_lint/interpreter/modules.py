@@ -10,7 +10,7 @@ import libcst as cst
 from conv_lint import catalogue, ops
 from conv_lint.finding import Step
 from conv_lint.interpreter import attributes, locate, tensors
-from conv_lint.interpreter.calls import Arguments, call_value, run_function
+from conv_lint.interpreter.calls import Arguments, call_value, run_function, with_first
 from conv_lint.interpreter.machine import LayerCall, Machine
 from conv_lint.interpreter.objects import (
     MISSING,
@@ -88,7 +88,9 @@ def add_all(machine: Machine, container: Instance, value: Value) -> None:
         return
     items = items_of(machine, value)
     if items is None:
-        container.open = container.open or getattr(value, "reason", None) or getattr(value, "open", None) or "unknown modules"
+        container.open = (
+            container.open or getattr(value, "reason", None) or getattr(value, "open", None) or "unknown modules"
+        )
         return
     pairs = container.torch_name in ("torch.nn.ModuleDict", "torch.nn.ParameterDict")
     for item in items:
@@ -109,11 +111,11 @@ def _build(
     """Bind the arguments of a layer, check them, make its parameters."""
     site = Call(node, frame) if node is not None else instance.call or Call(frame.tree.module, frame)
     label = row.name.rpartition(".")[2]
-    if arguments.open:
-        instance.open = f"is made with {arguments.open}"
-        return
     try:
         given = {k: tensors.to_rule(machine, v) for k, v in arguments.kwargs.items()}
+        if arguments.open:
+            known = {*row.signature.positional[: len(arguments.args)], *given}
+            given.update({n: Unknown(arguments.open) for n in row.signature.positional if n not in known})
         bound = row.signature.bind([tensors.to_rule(machine, a) for a in arguments.args], given)
     except TypeError as error:
         instance.open = f"{label}: {error}"
@@ -141,15 +143,14 @@ def _build(
 # calling ----------------------------------------------------------------------------------------------------
 
 
-def call_module(machine: Machine, frame: Frame, node: cst.CSTNode | None, module: Instance, arguments: Arguments) -> Value:
+def call_module(
+    machine: Machine, frame: Frame, node: cst.CSTNode | None, module: Instance, arguments: Arguments
+) -> Value:
     """``module(x)``: its ``forward``, defined by its class or given by torch."""
     if isinstance(module.cls, Class):
         forward = module.attrs.get("forward", module.cls.find("forward"))
         if isinstance(forward, Function):
-            first = Arguments(
-                [module, *arguments.args], arguments.kwargs, [None, *arguments.nodes], arguments.kw_nodes, arguments.open
-            )
-            return run_function(machine, frame, node, forward, first)
+            return run_function(machine, frame, node, forward, with_first(arguments, module))
         if isinstance(forward, Inherited) and isinstance(forward.base, External):
             return forward_of(machine, frame, node, module, forward.base.name, arguments)
         if forward is not MISSING and not isinstance(forward, Inherited):
@@ -224,7 +225,9 @@ def _run_layer(
     return tensors.from_rule(machine, result, step, op.dtype, {})
 
 
-def _sequential(machine: Machine, frame: Frame, node: cst.CSTNode | None, module: Instance, arguments: Arguments) -> Value:
+def _sequential(
+    machine: Machine, frame: Frame, node: cst.CSTNode | None, module: Instance, arguments: Arguments
+) -> Value:
     if module.open:
         machine.unknown(module.open, frame, node)
         return Tensor(any_shape(module.open), _step(machine, frame, node, module, arguments))
@@ -255,7 +258,9 @@ def method(*names: str) -> Callable[[Handler], Handler]:
     return register
 
 
-def call_method(machine: Machine, frame: Frame, node: cst.CSTNode | None, called: Method, arguments: Arguments) -> Value:
+def call_method(
+    machine: Machine, frame: Frame, node: cst.CSTNode | None, called: Method, arguments: Arguments
+) -> Value:
     """Call a method that a library class gives to an object of the checked code."""
     from conv_lint.interpreter.classes import initialize as initialize_base
 
@@ -264,7 +269,9 @@ def call_method(machine: Machine, frame: Frame, node: cst.CSTNode | None, called
     if isinstance(receiver, Class) and arguments.args:
         # Base.method(self, ...)
         receiver = arguments.args[0]
-        arguments = Arguments(arguments.args[1:], arguments.kwargs, arguments.nodes[1:], arguments.kw_nodes, arguments.open)
+        arguments = Arguments(
+            arguments.args[1:], arguments.kwargs, arguments.nodes[1:], arguments.kw_nodes, arguments.open
+        )
     if not isinstance(receiver, Instance):
         return Unknown(f"{name} of something unknown")
     if name == "__init__":

@@ -3,16 +3,38 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import libcst as cst
 
 from conv_lint.interpreter.objects import MISSING, Frame, ProjectModule
 from conv_lint.project import Outline, Statement
-from conv_lint.values import Unknown, Value
+from conv_lint.values import List, Unknown, Value
 
 if TYPE_CHECKING:
     from conv_lint.interpreter.machine import Machine
+
+
+@dataclass(eq=False)
+class LazyImport:
+    """``from module import name``, not followed yet."""
+
+    module: str
+    name: str | None
+    loading: bool = False
+
+    def load(self, machine: Machine) -> Value:
+        """The value; of an import that leads back to itself, unknown."""
+        if self.loading:
+            return Unknown(f"the import of {self.name or self.module} leads back to itself")
+        self.loading = True
+        try:
+            if self.name is None:
+                return import_name(machine, self.module)
+            return import_from(machine, self.module, self.name)
+        finally:
+            self.loading = False
 
 
 class Namespace:
@@ -34,7 +56,14 @@ class Namespace:
         return self.name if is_package else self.name.rpartition(".")[0]
 
     def get(self, name: str) -> Value:
-        """The value of a name, or :data:`MISSING`."""
+        """The value of a name, or :data:`MISSING`; an import is followed now."""
+        value = self._raw(name)
+        if isinstance(value, LazyImport):
+            value = value.load(self.machine)
+            self.frame.locals[name] = value
+        return value
+
+    def _raw(self, name: str) -> Value:
         if self.outline is not None:
             for statement in self.outline.about(name):
                 self._run(statement)
@@ -51,6 +80,9 @@ class Namespace:
 
     def star_names(self) -> list[str]:
         """The names that ``from module import *`` would bring."""
+        declared = self.get("__all__")
+        if isinstance(declared, List) and not declared.open:
+            return [n for n in declared.items if isinstance(n, str)]
         if self.outline is None:
             return [n for n in self.frame.locals if not n.startswith("_")]
         names = [n for s in self.outline.statements for n in sorted(s.binds)]

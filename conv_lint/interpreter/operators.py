@@ -95,7 +95,11 @@ def _sizes(left: Value, right: Value) -> tuple[dims.Dim, dims.Dim] | None:
     """Both as sizes, if each is a whole number or may be one and at least one is symbolic."""
     out: list[dims.Dim] = []
     for value in (left, right):
-        if isinstance(value, bool) or not isinstance(value, (int, Expr, Unknown)) or isinstance(value, (Condition, Ratio)):
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, (int, Expr, Unknown))
+            or isinstance(value, (Condition, Ratio))
+        ):
             return None
         out.append(value.size() if isinstance(value, Unknown) else value)
     if isinstance(left, Unknown) and isinstance(right, Unknown) and "?" in (left.name, right.name):
@@ -236,7 +240,9 @@ def unary(machine: Machine, frame: Frame, node: cst.UnaryOperation, value: Value
 # comparing --------------------------------------------------------------------------------------------------
 
 
-def compare(machine: Machine, frame: Frame, node: cst.CSTNode, kind: cst.BaseCompOp, left: Value, right: Value) -> Value:
+def compare(
+    machine: Machine, frame: Frame, node: cst.CSTNode, kind: cst.BaseCompOp, left: Value, right: Value
+) -> Value:
     """``True``, ``False``, a :class:`Condition`, or the tensor of a comparison of tensors."""
     left, right = machine.resolve(left), machine.resolve(right)
     match kind:

@@ -98,8 +98,10 @@ def _if(machine: Machine, frame: Frame, node: cst.If) -> Flow | None:
     def other() -> Flow | None:
         if node.orelse is None:
             return None
-        return _if(machine, frame, node.orelse) if isinstance(node.orelse, cst.If) else execute_block(
-            machine, frame, suite(node.orelse.body)
+        return (
+            _if(machine, frame, node.orelse)
+            if isinstance(node.orelse, cst.If)
+            else execute_block(machine, frame, suite(node.orelse.body))
         )
 
     if isinstance(truth, Condition):

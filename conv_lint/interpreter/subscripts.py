@@ -88,6 +88,8 @@ def _of_sequence(machine: Machine, base: Value, index: Value) -> Value:
                 return base[index]
             part = items[index]
             return tuple(part) if isinstance(base, tuple) else List(part)
+        if not items:
+            return base if isinstance(base, (tuple, str)) else List()
         return List(open="a slice with unknown bounds")
     if len({id(i) for i in items}) == 1:
         return items[0]

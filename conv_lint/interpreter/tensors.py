@@ -65,10 +65,14 @@ def to_rule(machine: Machine, value: Value) -> Any:
 
 
 def _is_number(value: Choice) -> bool:
-    return all(isinstance(v, (int, Expr)) or (isinstance(v, Choice) and _is_number(v)) for v in (value.then, value.other))
+    return all(
+        isinstance(v, (int, Expr)) or (isinstance(v, Choice) and _is_number(v)) for v in (value.then, value.other)
+    )
 
 
-def from_rule(machine: Machine, result: Any, step: Step | None, dtype: str | None, given: Mapping[Shape, Tensor]) -> Value:
+def from_rule(
+    machine: Machine, result: Any, step: Step | None, dtype: str | None, given: Mapping[Shape, Tensor]
+) -> Value:
     """A rule's result as a value."""
     if isinstance(result, Plain):
         return result.value
@@ -109,9 +113,7 @@ class CallWorld:
 
     def emit(self, report: Report, at: str | None) -> None:
         self.reported = True
-        locate.report_argument(
-            self.machine, self.frame, self.node, report, at, self.signature, self.layer, self.trail
-        )
+        locate.report_argument(self.machine, self.frame, self.node, report, at, self.signature, self.layer, self.trail)
 
     def equate(self, a: Dim, b: Dim) -> None:
         self.machine.equate(a, b)
@@ -164,7 +166,10 @@ def run_row(
     last = row.name.rpartition(".")[2]
     label = OPERATORS.get(last.strip("_"), last) if last.startswith("__") else last
     world = CallWorld(machine, frame, node, _as_written(row, name))
-    ignored = {"out", "memory_format", "non_blocking", "generator", "pin_memory", "layout"} - {*row.signature.positional, *row.signature.keyword_only}
+    ignored = {"out", "memory_format", "non_blocking", "generator", "pin_memory", "layout"} - {
+        *row.signature.positional,
+        *row.signature.keyword_only,
+    }
     given = {k: to_rule(machine, v) for k, v in kwargs.items() if k not in ignored}
     try:
         bound = row.signature.bind([to_rule(machine, a) for a in args], given)
@@ -251,7 +256,17 @@ def attribute(machine: Machine, frame: Frame, node: cst.CSTNode | None, base: Te
         return base
     if name in PROPERTIES:
         return call(machine, frame, node, f"torch.Tensor.{name}", [base], {})
-    if name in ("dtype", "device", "requires_grad", "is_cuda", "layout", "grad_fn", "is_leaf", "is_quantized", "is_sparse"):
+    if name in (
+        "dtype",
+        "device",
+        "requires_grad",
+        "is_cuda",
+        "layout",
+        "grad_fn",
+        "is_leaf",
+        "is_quantized",
+        "is_sparse",
+    ):
         return Unknown(f"the {name} of a tensor")
     if not base.sure and row_of(f"torch.Tensor.{name}") is None and name not in METHODS:
         return Unknown(f"{name} of an input")
@@ -304,7 +319,9 @@ def _like(machine: Machine, name: str, base: Tensor, sizes: Sizes) -> Value:
     return Tensor(sizes.tensor.shape, base.step, base.dtype)
 
 
-def new_input(name: str, frame: Frame, node: cst.CSTNode | None, shape: Shape | None = None, sure: bool = False) -> Tensor:
+def new_input(
+    name: str, frame: Frame, node: cst.CSTNode | None, shape: Shape | None = None, sure: bool = False
+) -> Tensor:
     """A tensor that comes from outside: an argument of ``forward``."""
     sizes = shape if shape is not None else any_shape(f"the number of dimensions of {name}")
     place = frame.place(node) if node is not None else None

@@ -177,7 +177,10 @@ def conv(
     input = op.require_rank(input, op.n + 1, op.n + 2)
     weight = op.require_rank(weight, op.n + 2)
     groups = op.dim(groups)
-    require_channels(op, input, weight[1] * groups)
+    takes = weight[1] * groups
+    if op.is_layer and not isinstance(groups, int):
+        takes = op.dim(op.args.get("in_channels", takes))
+    require_channels(op, input, takes)
     out_channels, kernel = weight[0], weight[2:]
     if isinstance(bias, Shape):
         _check_bias(op, bias, out_channels)

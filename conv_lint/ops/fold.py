@@ -5,6 +5,7 @@ from __future__ import annotations
 from conv_lint import catalogue, dims
 from conv_lint.dims import Dim, divides
 from conv_lint.ops.elementwise import broadcast
+from conv_lint.ops.rearrange import flattened, unflattened
 from conv_lint.ops.rule import Arg, Op, Result, layer_rule, shape_rule
 from conv_lint.values import CannotTell, Shape
 
@@ -74,6 +75,33 @@ def _pair(op: Op, name: str, value: object) -> tuple[Dim, ...]:
         fix = f"write {name}={value[0]}"
         op.fail(catalogue.tuple_length(argument=name, value=f"({value[0]},)", length=1, n=2, fix=fix), name)
     return op.per_axis(value, n=2)  # type: ignore[no-any-return]
+
+
+# flattening -------------------------------------------------------------------------------------------------
+
+
+@shape_rule("nn.Flatten(start_dim=1, end_dim=-1)")
+def flatten_layer(op: Op, input: Shape, start_dim: Arg, end_dim: Arg) -> Result:
+    """The dimensions from start_dim to end_dim become one."""
+    return flattened(op, input, start_dim, end_dim)
+
+
+@layer_rule("nn.Unflatten(dim, unflattened_size)")
+def unflatten_construction(op: Op, unflattened_size: Arg) -> Result:
+    """torch takes a tuple, also for one size."""
+    if isinstance(unflattened_size, int):
+        problem = f"unflattened_size is a tuple of sizes, not {unflattened_size}"
+        op.fail(catalogue.call_signature(problem=problem), "unflattened_size")
+        return {"unflattened_size": (unflattened_size,)}
+    return {}
+
+
+@shape_rule("nn.Unflatten.forward(input)")
+def unflatten_layer(op: Op, input: Shape, dim: Arg, unflattened_size: Arg) -> Result:
+    """The dimension ``dim`` becomes several."""
+    if not isinstance(unflattened_size, (tuple, list)):
+        raise CannotTell("unflattened_size")
+    return unflattened(op, op.require_rank_from(input, 1), dim, unflattened_size)
 
 
 # distances --------------------------------------------------------------------------------------------------

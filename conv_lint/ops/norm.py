@@ -123,9 +123,11 @@ def _channels_fix(op: Op, input: Shape, axis: int, takes: Dim, argument: str) ->
 
 
 def _move_last(input: Shape, axis: int, takes: Dim) -> str | None:
-    """The channels stand last, as in (N, L, C): move them."""
+    """The channels stand last, as in (N, L, C): move them.  The height and width of an image may be as many."""
     count = len(input)
-    if count < 3 or axis != 1 or not isinstance(takes, int) or takes == 1 or eq(input[-1], takes) is not True:
+    if count < 3 or axis != 1 or not isinstance(takes, int) or takes == 1:
+        return None
+    if eq(input[-1], takes) is not True or any(eq(size, takes) is not False for size in input[1:-1]):
         return None
     order = [0, count - 1, *range(1, count - 1)]
     return "x.transpose(1, 2) first" if count == 3 else f"x.permute({', '.join(map(str, order))}) first"

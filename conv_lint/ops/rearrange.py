@@ -1,0 +1,236 @@
+"""The same elements in another shape: view, reshape, flatten, unflatten.
+
+What the two shapes have in common is cancelled first, so that ``(B, 16, 5, 5)`` against ``(B, 300)`` is 400 elements
+against 300, whatever B is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from conv_lint import catalogue, dims
+from conv_lint.dims import Dim, Expr
+from conv_lint.finding import Step
+from conv_lint.ops.rule import Arg, Op, Result, shape_rule
+from conv_lint.values import CannotTell, External, Shape, Unknown
+
+# sizes as arguments -----------------------------------------------------------------------------------------
+
+
+def sizes_of(op: Op, given: object) -> tuple[Dim, ...]:
+    """The sizes of ``f(2, 3)``, ``f((2, 3))`` and ``f([2, 3])``, where ``given`` are the arguments of the star."""
+    if isinstance(given, (tuple, list)) and len(given) == 1 and isinstance(given[0], (tuple, list, Unknown)):
+        if isinstance(given[0], Unknown):
+            return _one_or_many(op, given[0])
+        given = given[0]
+    if isinstance(given, (int, Expr)):
+        given = (given,)
+    if not isinstance(given, (tuple, list)):
+        raise CannotTell(given.reason if isinstance(given, Unknown) else "sizes that are not known")
+    return tuple(op.dim(size) for size in given)
+
+
+def _one_or_many(op: Op, given: Unknown) -> tuple[Dim, ...]:
+    """One argument that is not known may be a number or a tuple of them; only a Choice of numbers is sure."""
+    raise CannotTell(given.reason)
+
+
+# view and reshape -------------------------------------------------------------------------------------------
+
+
+@shape_rule(
+    "Tensor.view(input, *shape)",
+    "Tensor.reshape(input, *shape)",
+    "torch.reshape(input, shape)",
+)
+def reshape(op: Op, input: Shape, shape: Arg) -> Result:
+    """The same number of elements; one size may be -1 (torch.Tensor.view, torch.reshape)."""
+    if len(shape) == 1 and isinstance(shape[0], (External, str)):
+        raise CannotTell("a view of another dtype")
+    return reshaped(op, input, sizes_of(op, shape))
+
+
+@shape_rule("Tensor.view_as(input, other)", "Tensor.reshape_as(input, other)")
+def reshape_as(op: Op, input: Shape, other: Shape) -> Result:
+    """The elements of ``input`` in the shape of ``other``."""
+    if other.rest is not None:
+        return Shape(tuple.__iter__(other), input.step)
+    return reshaped(op, input, tuple(other))
+
+
+def reshaped(op: Op, input: Shape, target: tuple[Dim, ...]) -> tuple[Dim, ...]:
+    """``target`` with its -1 worked out.  Elements that do not fit are CONV404, a batch that is folded CONV407."""
+    if input.rest is not None:
+        return tuple(op.unknown(0) if size == -1 else size for size in target)
+    if not _is_folded(input, target):
+        return _filled(op, input, tuple(input), target)
+    features = dims.product(input[1:])
+    if isinstance(input[0], int) and dims.divides(target[1], dims.product(input)) is False:
+        return _filled(op, input, tuple(input), target)
+    facts = {"given": input, "features": features, "columns": target[1], "fix": f"view(-1, {features})"}
+    op.fail(catalogue.folded_batch(**facts), "shape")
+    rows = dims.exact_div(dims.product(input), target[1])
+    return (op.unknown() if rows is None else rows, target[1])
+
+
+def _filled(op: Op, input: Shape, have: Sequence[Dim], target: tuple[Dim, ...], at: str = "shape") -> tuple[Dim, ...]:
+    """``target`` for elements of the sizes ``have``, which are all of the input's or a part of them."""
+    holes = [i for i, size in enumerate(target) if size == -1]
+    wrong = len(holes) > 1 or any(isinstance(size, int) and size < -1 for size in target)
+    left, right = _cancelled(have, [size for size in target if size != -1])
+    if not wrong and holes:
+        fits, hole = _hole(op, left, right)
+    else:
+        fits, hole = False if wrong else _same(op, left, right), op.unknown(0)
+    if fits is False:
+        _cannot_hold(op, input, have, target, at, "only one size can be -1" if len(holes) > 1 else None)
+    return tuple(hole if size == -1 else size for size in target)
+
+
+def _cancelled(have: Sequence[Dim], target: Sequence[Dim]) -> tuple[Dim, Dim]:
+    """The two numbers of elements, without the sizes that stand on both sides."""
+    left, right = list(have), []
+    for size in target:
+        if size != 0 and size in left:
+            left.remove(size)
+        else:
+            right.append(size)
+    return dims.product(left), dims.product(right)
+
+
+def _hole(op: Op, left: Dim, right: Dim) -> tuple[bool | None, Dim]:
+    """Does ``right`` divide ``left``, and how often."""
+    if right == 0:
+        return False, op.unknown(0)
+    exact = dims.exact_div(left, right)
+    if exact is not None:
+        return True, exact
+    return dims.divides(right, left), op.unknown(0)
+
+
+def _same(op: Op, left: Dim, right: Dim) -> bool | None:
+    # A target size that may be -1 says nothing of the others.
+    if any(s.low is None for s in dims.symbols(right)):
+        return dims.eq(left, right)
+    return op.equate(left, right)
+
+
+def _cannot_hold(
+    op: Op, input: Shape, have: Sequence[Dim], target: tuple[Dim, ...], at: str, fix: str | None = None
+) -> None:
+    if fix is None and len(target) == 2 and len(have) > 2 and target[0] in (-1, have[0]):
+        features = dims.product(have[1:])
+        fix = f"write {op.label}(-1, {features})" if isinstance(features, int) else None
+    facts = {"given": tuple(have), "have": dims.product(have), "target": target, "fix": fix}
+    op.fail(catalogue.view_elements(**facts, source=op.origin(input)), at)
+
+
+# a folded batch ---------------------------------------------------------------------------------------------
+
+#: After one of these the last dimensions are what the author made them, and ``view(-1, K)`` takes them apart.
+REARRANGING = frozenset(
+    "permute transpose swapaxes swapdims movedim moveaxis view reshape unflatten rearrange @ matmul bmm einsum unfold"
+    " stack mT T t".split()
+)
+
+
+def _is_folded(input: Shape, target: tuple[Dim, ...]) -> bool:
+    """Does ``view(-1, K)`` give a sample of an image network another number of rows than one?
+
+    Rows of whole trailing dimensions, or of a part of the last one, are meant: (B, H, W, C) as (-1, C), boxes as
+    (-1, 4).  So are several samples in a row where each is one vector: (B*T, C, 1, 1) as (-1, T*C).
+    """
+    if len(target) != 2 or target[0] != -1 or len(input) < 3 or not _comes_from_layer(input.step):
+        return False
+    columns, sizes = target[1], input[1:]
+    if not isinstance(columns, int) or columns < 1 or not all(isinstance(s, int) and s > 0 for s in sizes):
+        return False
+    features, last = dims.product(sizes), sizes[-1]
+    assert isinstance(features, int)
+    assert isinstance(last, int)
+    trailing = [dims.product(sizes[i:]) for i in range(len(sizes))]
+    if columns in trailing or last % columns == 0:
+        return False
+    if columns % features == 0 and all(size == 1 for size in sizes[1:]):
+        return False
+    # A sequence (B, T, C) as rows of several steps.
+    return not (len(sizes) == 2 and columns % last == 0 and features % columns == 0)
+
+
+def _comes_from_layer(step: Step | None) -> bool:
+    """Is this what a layer made, with nothing rearranged since?"""
+    if step is None or not step.parents:
+        return False
+    while step is not None and step.parents:
+        if step.label in REARRANGING:
+            return False
+        parent = step.parents[0]
+        if tuple.__len__(parent.shape) == tuple.__len__(step.shape) and tuple(parent.shape) != tuple(step.shape):
+            return True
+        step = parent
+    return True
+
+
+# flatten and unflatten --------------------------------------------------------------------------------------
+
+
+@shape_rule(
+    "torch.flatten(input, start_dim=0, end_dim=-1)",
+    "Tensor.flatten(input, start_dim=0, end_dim=-1)",
+)
+def flatten(op: Op, input: Shape, start_dim: Arg, end_dim: Arg) -> Result:
+    """The dimensions from start_dim to end_dim become one (torch.flatten)."""
+    return flattened(op, input, start_dim, end_dim)
+
+
+@shape_rule("torch.ravel(input)", "Tensor.ravel(input)")
+def ravel(op: Op, input: Shape) -> Result:
+    """All dimensions become one."""
+    return flattened(op, input, 0, -1)
+
+
+def flattened(op: Op, input: Shape, start_dim: object, end_dim: object) -> tuple[Dim, ...]:
+    """The dimensions from ``start_dim`` to ``end_dim`` (itself included) as one; a number becomes one element."""
+    start, end = op.dim(start_dim), op.dim(end_dim)
+    if input.rest is not None and not _in_known_part(input, start, end):
+        return _flattened_unknown(op, input, start, end)
+    first, last = op.axis(input, start, "start_dim"), op.axis(input, end, "end_dim")
+    sizes = tuple(tuple.__iter__(input))
+    if not sizes:
+        return (1,)
+    if first > last:
+        problem = f"start_dim {start} comes after end_dim {end} of {input!r}"
+        op.fail(catalogue.permute_dims(problem=problem, source=op.origin(input)), "start_dim")
+        raise CannotTell("start_dim after end_dim")
+    stop = last + 1 if last != -1 else len(sizes)
+    return (*sizes[:first], dims.product(sizes[first:stop]), *sizes[stop:])
+
+
+def _in_known_part(input: Shape, *axes: Dim) -> bool:
+    return all(isinstance(axis, int) and -len(input.known) <= axis < 0 for axis in axes)
+
+
+def _flattened_unknown(op: Op, input: Shape, start: Dim, end: Dim) -> tuple[Dim, ...]:
+    """``flatten(x, 1)`` has two dimensions, whatever the rank of x."""
+    if end != -1 or not isinstance(start, int) or start < 0:
+        assert input.rest is not None
+        raise CannotTell(input.rest.reason)
+    return tuple(op.unknown(0) for _ in range(start + 1))
+
+
+@shape_rule("torch.unflatten(input, dim, sizes)", "Tensor.unflatten(input, dim, *sizes)")
+def unflatten(op: Op, input: Shape, dim: Arg, sizes: Arg) -> Result:
+    """One dimension becomes several; one of them may be -1 (torch.unflatten)."""
+    return unflattened(op, input, dim, sizes)
+
+
+def unflattened(op: Op, input: Shape, dim: object, sizes: object) -> tuple[Dim, ...]:
+    """``input`` with the dimension ``dim`` taken apart into ``sizes``, one of which may be -1."""
+    target = sizes_of(op, sizes)
+    axis = op.axis(op.require_rank_from(input, 1), dim)
+    if not target:
+        op.fail(catalogue.argument_range(argument="sizes", value="()", allowed="one size or more"), "sizes")
+        raise CannotTell("no sizes")
+    parts = _filled(op, input, (input[axis],), target, "sizes")
+    before = tuple(tuple.__iter__(input))
+    return (*before[:axis], *parts, *(before[axis + 1 :] if axis != -1 else ()))
