@@ -15,7 +15,7 @@ class UNet(nn.Module):
         self.down1 = double_conv(1, 16)
         self.down2 = double_conv(16, 32)
         self.middle = double_conv(32, 64)
-        self.pool = nn.MaxPool2d(2)
+        self.pool = nn.MaxPool2d(2)  # expect: CONV301 "(25 - 2 + 2*0) / 2 = 11.5 is not whole"
         self.up2 = nn.ConvTranspose2d(64, 32, 2, stride=2)
         self.conv2 = double_conv(64, 32)
         self.up1 = nn.ConvTranspose2d(32, 16, 2, stride=2)

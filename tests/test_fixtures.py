@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -56,6 +57,18 @@ def test_torch_confirms(path: Path) -> None:
 def test_checker_agrees(path: Path) -> None:
     wrong = differences(read(path), str(path), expectations(read(path)))
     assert not wrong, "\n".join(wrong)
+
+
+def test_examples_readme_shows_what_is_printed() -> None:
+    from conv_lint import check_source
+
+    shown = re.findall(r"^examples/.*", read(EXAMPLES / "README.md"), re.M)
+    printed = []
+    for path in sorted(EXAMPLES.glob("*.py")):
+        for finding in check_source(read(path), str(path)):
+            line, column = finding.position
+            printed.append(f"{name(path)}:{line}:{column + 1}: {finding.code} {finding.message}")
+    assert shown == printed
 
 
 # about the fixtures -----------------------------------------------------------------------------------------

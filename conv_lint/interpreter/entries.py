@@ -6,7 +6,8 @@ batch leads to findings, the entry is run again with a single sample: a finding 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 import libcst as cst
 
@@ -25,14 +26,27 @@ from conv_lint.values import Choice, Condition, External, Unknown, Value
 def run_all(machine: Machine) -> None:
     """Run everything that the file offers."""
     namespace = run_top_level(machine)
-    defined = [v for v in namespace.frame.locals.values() if getattr(v, "tree", None) is machine.tree]
-    functions = [v for v in defined if isinstance(v, Function) and isinstance(v.node, cst.FunctionDef)]
-    for function in functions:
-        if _needs_nothing(function):
-            _attempt(machine, lambda function=function: _factory(machine, namespace.frame, function))  # type: ignore[misc]
-    for made in defined:
-        if isinstance(made, Class) and made.is_module:
-            _attempt(machine, lambda made=made: _class(machine, namespace.frame, made))  # type: ignore[misc]
+    for node in definitions(machine.tree.module):
+        value = namespace.frame.locals.get(node.name.value)
+        if isinstance(node, cst.FunctionDef) and _needs_nothing(node):
+            _attempt(machine, partial(_factory, machine, namespace.frame, node, value))
+    for node in definitions(machine.tree.module):
+        value = namespace.frame.locals.get(node.name.value)
+        if isinstance(value, Class) and value.is_module and value.tree is machine.tree:
+            _attempt(machine, partial(_class, machine, namespace.frame, value))
+
+
+def definitions(module: cst.Module) -> Iterator[cst.FunctionDef | cst.ClassDef]:
+    """The functions and classes at the top level of a file, also those behind ``if`` and ``try``."""
+    bodies: list[Sequence[cst.CSTNode]] = [module.body]
+    while bodies:
+        for node in bodies.pop():
+            if isinstance(node, (cst.FunctionDef, cst.ClassDef)):
+                yield node
+            elif isinstance(node, (cst.If, cst.Try, cst.Else)):
+                bodies.append(node.body.body)
+                if node.orelse is not None if not isinstance(node, cst.Else) else False:
+                    bodies.append([node.orelse])
 
 
 def start(machine: Machine) -> Namespace:
@@ -96,15 +110,15 @@ def _isolated(machine: Machine, entry: Callable[[], None]) -> None:
 # factories --------------------------------------------------------------------------------------------------
 
 
-def _needs_nothing(function: Function) -> bool:
+def _needs_nothing(node: cst.FunctionDef) -> bool:
     """Can it be called without arguments?"""
-    params = function.node.params
-    required = [p for p in (*params.posonly_params, *params.params, *params.kwonly_params) if p.default is None]
-    return not required
+    params = node.params
+    return all(p.default is not None for p in (*params.posonly_params, *params.params, *params.kwonly_params))
 
 
-def _factory(machine: Machine, frame: Frame, function: Function) -> None:
-    made = call_value(machine, frame, function.node, function, [], {})
+def _factory(machine: Machine, frame: Frame, node: cst.FunctionDef, function: Value) -> None:
+    """Call a function that needs no arguments; a module that it returns is fed."""
+    made = call_value(machine, frame, node, function, [], {})
     if isinstance(made, Instance) and made.is_module:
         feed(machine, frame, made)
 
@@ -119,6 +133,8 @@ def _class(machine: Machine, frame: Frame, made: Class) -> None:
     arguments = Arguments([], kwargs)
     if isinstance(init, Function) and (init.node.params.star_kwarg or isinstance(init.node.params.star_arg, cst.Param)):
         arguments.rest = "further arguments of the constructor"
+    if isinstance(init, Inherited):
+        arguments.open = "the arguments of its library base class"
     instance = call_with(machine, frame, made.node, made, arguments)
     if isinstance(instance, Instance):
         feed(machine, frame, instance)

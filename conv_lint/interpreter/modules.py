@@ -24,7 +24,7 @@ from conv_lint.interpreter.objects import (
     Method,
 )
 from conv_lint.interpreter.sequences import items_of, members
-from conv_lint.ops.rule import LayerRow, Op, run
+from conv_lint.ops.rule import LayerRow, Op
 from conv_lint.values import CannotTell, Dict, External, Iter, List, Shape, Tensor, Unknown, Value, any_shape
 
 CONTAINERS = frozenset(
@@ -128,7 +128,7 @@ def _build(
         return
     world = tensors.CallWorld(machine, site.frame, None, row.signature, instance)
     try:
-        made = run(row.build, Op(row.name, row.n, label, bound, world), bound)
+        made = tensors.guarded(row.build, Op(row.name, row.n, label, bound, world), bound)
     except CannotTell as why:
         instance.open = str(why)
         return
@@ -217,7 +217,7 @@ def _run_layer(
     step = _step(machine, frame, node, module, arguments)
     world.trail = step.parents
     try:
-        result = run(row.rule, op, values)  # type: ignore[arg-type]
+        result = tensors.guarded(row.rule, op, values)
     except CannotTell as why:
         if not world.reported:
             machine.unknown(f"{label}: {why}", frame, node)

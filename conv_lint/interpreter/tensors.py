@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -181,6 +182,16 @@ def run_row(
     return execute(machine, frame, node, row.rule, op, bound, world, steps, None)
 
 
+def guarded(rule: Any, op: Op, values: Mapping[str, Any]) -> Any:
+    """Run a rule; an error of the rule itself is something that we cannot tell, never the end of the run."""
+    try:
+        return run(rule, op, values)
+    except (TypeError, AttributeError, ValueError, IndexError, KeyError, ArithmeticError, AssertionError) as error:
+        if os.environ.get("CONV_LINT_DEBUG"):
+            raise
+        raise CannotTell(f"an error in the rule of {op.name}: {error}") from error
+
+
 def _as_written(row: Row, name: str) -> Signature:
     """The signature as the call shows it: a method's receiver stands before the dot."""
     signature = row.signature
@@ -215,7 +226,7 @@ def execute(
     step = Step(op.label, place, (), steps, locate.Scope(frame, layer))
     world.trail = steps
     try:
-        result = run(rule, op, bound)
+        result = guarded(rule, op, bound)
     except CannotTell as why:
         if not world.reported:
             machine.unknown(f"{op.label}: {why}", frame, node)

@@ -1,261 +1,169 @@
-"""Axes moved, added, dropped, repeated: permute, transpose, squeeze, expand, repeat, flip and the like."""
+"""The same elements with their dimensions in another order, one more, one less, or a part of them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from conv_lint import catalogue, dims
-from conv_lint.dims import Dim, eq
-from conv_lint.ops.rearrange import sizes_of
+from conv_lint.dims import Dim
+from conv_lint.ops.join import at_least
+from conv_lint.ops.rearrange import like, sizes_of
 from conv_lint.ops.rule import Arg, Op, Result, shape_rule
-from conv_lint.values import CannotTell, Shape, Unknown
+from conv_lint.values import CannotTell, Rest, Shape, Unknown
 
-# moving axes ------------------------------------------------------------------------------------------------
+# another order ----------------------------------------------------------------------------------------------
 
 
-@shape_rule("Tensor.permute(input, *dims)", "torch.permute(input, dims)")
+@shape_rule("torch.permute(input, dims)", "Tensor.permute(input, *dims)")
 def permute(op: Op, input: Shape, dims: Arg) -> Result:
-    """(\\*) -> the axes in the order of dims; each must be named once (torch.permute)."""
+    """Dimension i of the result is dimension ``dims[i]`` of the input; each is named once (torch.permute)."""
     order = sizes_of(op, dims)
-    if input.rest is not None:
-        if len(order) < len(input.known):
-            raise CannotTell(input.rest.reason)
+    if input.rest is not None and len(input.known) <= len(order):
         input = op.require_rank(input, len(order))
-    if len(order) != len(input):
-        problem = f"{len(order)} dimensions are named but the input {input!r} has {len(input)}"
-        op.fail(catalogue.permute_dims(problem=problem, source=op.origin(input)), "dims")
-        raise CannotTell(problem)
-    axes = [op.axis(input, i, "dims") for i in order]
-    if len(set(axes)) != len(axes):
-        twice = next(i for i in axes if axes.count(i) > 1)
-        op.fail(catalogue.permute_dims(problem=f"dimension {twice} is named twice"), "dims")
-        raise CannotTell("a dimension is named twice")
-    return tuple(input[i] for i in axes)
+    if len(input.known) != len(order):
+        count = f"{len(order)} dimension{'s' * (len(order) != 1)}"
+        _misordered(op, input, f"{_listed(order)} names {count} but {input!r} has {len(input.known)}", "dims")
+    axes = [op.axis(input, axis, "dims") for axis in order]
+    _all_different(op, input, axes, order, "dims")
+    return like(input, [input[axis] for axis in axes])
+
+
+def _misordered(op: Op, input: Shape, problem: str, at: str) -> None:
+    op.fail(catalogue.permute_dims(problem=problem, source=op.origin(input)), at)
+    raise CannotTell("dimensions that do not fit")
+
+
+def _all_different(op: Op, input: Shape, axes: Sequence[int], given: Sequence[Dim], at: str) -> None:
+    twice = next((axis for axis in axes if axes.count(axis) > 1), None)
+    if twice is not None:
+        _misordered(op, input, f"{_listed(given)} names dimension {twice} of {input!r} twice", at)
+
+
+def _listed(numbers: Sequence[Dim]) -> str:
+    return f"({', '.join(map(dims.render, numbers))}{',' * (len(numbers) == 1)})"
 
 
 @shape_rule(
     "torch.transpose(input, dim0, dim1)",
-    "Tensor.transpose(input, dim0, dim1)",
     "torch.swapdims(input, dim0, dim1)",
+    "Tensor.transpose(input, dim0, dim1)",
     "Tensor.swapdims(input, dim0, dim1)",
 )
 def transpose(op: Op, input: Shape, dim0: Arg, dim1: Arg) -> Result:
-    """(\\*) -> two axes swapped."""
-    return _swapped(op, input, dim0, dim1, "dim0", "dim1")
+    """Two dimensions change places."""
+    return _swapped(op, input, (dim0, "dim0"), (dim1, "dim1"))
 
 
 @shape_rule("torch.swapaxes(input, axis0, axis1)", "Tensor.swapaxes(input, axis0, axis1)")
 def swapaxes(op: Op, input: Shape, axis0: Arg, axis1: Arg) -> Result:
-    """(\\*) -> two axes swapped."""
-    return _swapped(op, input, axis0, axis1, "axis0", "axis1")
+    """Two dimensions change places."""
+    return _swapped(op, input, (axis0, "axis0"), (axis1, "axis1"))
 
 
-def _swapped(op: Op, input: Shape, dim0: Arg, dim1: Arg, name0: str, name1: str) -> Result:
-    if input.rest is None and not len(input):
-        return input
-    i, j = op.axis(input, dim0, name0), op.axis(input, dim1, name1)
+def _swapped(op: Op, input: Shape, first: tuple[object, str], second: tuple[object, str]) -> Shape:
+    i, j = op.axis(input, *first), op.axis(input, *second)
     sizes = list(tuple.__iter__(input))
-    sizes[i], sizes[j] = sizes[j], sizes[i]
-    return tuple(sizes)
+    if sizes:
+        sizes[i], sizes[j] = sizes[j], sizes[i]
+    return like(input, sizes)
 
 
-@shape_rule("torch.t(input)", "Tensor.t(input)")
-def t(op: Op, input: Shape) -> Result:
-    """(n, m) -> (m, n); fewer dimensions stay as they are."""
-    return tuple(op.require_rank(input, 0, 1, 2)[::-1])
+@shape_rule("torch.t(input)", "Tensor.t(input)", "Tensor.H(input)")
+def matrix_transpose(op: Op, input: Shape) -> Result:
+    """(n, m) -> (m, n); a vector stays as it is (torch.t)."""
+    return like(input, reversed(op.require_rank(input, 0, 1, 2)))
 
 
 @shape_rule("Tensor.T(input)")
-def reversed_axes(op: Op, input: Shape) -> Result:
-    """(\\*) -> all axes in reverse order."""
-    if input.rest is not None:
-        raise CannotTell(input.rest.reason)
-    return tuple(input[::-1])
+def reverse(op: Op, input: Shape) -> Result:
+    """All dimensions in reverse order."""
+    return like(input, input[:] if len(input) < 2 else tuple(input)[::-1])
 
 
-@shape_rule("Tensor.mT(input)", "Tensor.H(input)", "Tensor.mH(input)", "torch.adjoint(input)", "Tensor.adjoint(input)")
-def matrix_transpose(op: Op, input: Shape) -> Result:
-    """(\\*, n, m) -> (\\*, m, n)."""
-    if input.rest is None and len(input) < 2:
-        raise CannotTell("fewer than two dimensions")
-    return (*input[:-2], input[-1], input[-2])
+@shape_rule("Tensor.mT(input)", "Tensor.mH(input)", "torch.adjoint(input)", "Tensor.adjoint(input)")
+def matrices_transpose(op: Op, input: Shape) -> Result:
+    """(\\*, n, m) -> (\\*, m, n); a number stays as it is."""
+    if input.rest is None and not len(input):
+        return input
+    return _swapped(op, op.require_rank_from(input, 2), (-2, "dim"), (-1, "dim"))
 
 
 @shape_rule(
     "torch.movedim(input, source, destination)",
-    "Tensor.movedim(input, source, destination)",
     "torch.moveaxis(input, source, destination)",
+    "Tensor.movedim(input, source, destination)",
     "Tensor.moveaxis(input, source, destination)",
 )
 def movedim(op: Op, input: Shape, source: Arg, destination: Arg) -> Result:
-    """(\\*) -> the axes source at the places destination, the others in order."""
-    rank = len(input)
-    start, to = op.axes(input, source, "source"), op.axes(input, destination, "destination")
-    if len(start) != len(to) or len(set(start)) != len(start) or len(set(to)) != len(to):
-        problem = f"source {source} and destination {destination} must name as many different dimensions"
-        op.fail(catalogue.permute_dims(problem=problem), "destination")
-        raise CannotTell(problem)
-    rest = iter(i for i in range(rank) if i not in start)
-    order = [start[to.index(place)] if place in to else next(rest) for place in range(rank)]
-    return tuple(input[i] for i in order)
+    """The dimensions of ``source`` go to the places of ``destination``; the others keep their order (torch.movedim)."""
+    given, wanted = sizes_of(op, (source,)), sizes_of(op, (destination,))
+    if len(given) != len(wanted):
+        problem = f"source {_listed(given)} and destination {_listed(wanted)} are not of one length"
+        _misordered(op, input, problem, "destination")
+    count = len(input)
+    origins = [op.axis(input, axis, "source") for axis in given]
+    places = [op.axis(input, axis, "destination") for axis in wanted]
+    _all_different(op, input, origins, given, "source")
+    _all_different(op, input, places, wanted, "destination")
+    moved = dict(zip(places, origins))
+    others = (axis for axis in range(count) if axis not in origins)
+    return like(input, [input[moved[i]] if i in moved else input[next(others)] for i in range(count)])
 
 
-# axes of size one -------------------------------------------------------------------------------------------
-
-
-@shape_rule("torch.unsqueeze(input, dim)", "Tensor.unsqueeze(input, dim)")
-def unsqueeze(op: Op, input: Shape, dim: Arg) -> Result:
-    """(\\*) -> with an axis of size 1 at dim."""
-    if input.rest is not None:
-        index = op.dim(dim)
-        if not isinstance(index, int) or index >= 0 or -index - 1 > len(input.known):
-            raise CannotTell(input.rest.reason)
-        sizes = list(tuple.__iter__(input))
-        sizes.insert(len(sizes) + index + 1, 1)
-        return tuple(sizes)
-    axis = op.axis(input, dim, extra=1)
-    return (*input[:axis], 1, *input[axis:])
+# one less, one more -----------------------------------------------------------------------------------------
 
 
 @shape_rule("torch.squeeze(input, dim=None)", "Tensor.squeeze(input, dim=None)")
 def squeeze(op: Op, input: Shape, dim: Arg) -> Result:
-    """(\\*) -> without the axes of size 1 (those among dim).  A named size, B or H, is taken to be larger than 1."""
-    if input.rest is not None:
-        return _squeezed_unknown(op, input, dim)
-    chosen = op.axes(input, dim) if len(input) else ()
-    if any(any(not s.given for s in dims.symbols(input[i])) for i in chosen):
-        raise CannotTell("squeeze of a size that is not known")
-    return tuple(size for i, size in enumerate(input) if i not in chosen or eq(size, 1) is not True)
+    """Without the dimensions of size 1, or without those of ``dim`` that have size 1 (torch.squeeze).
 
-
-def _squeezed_unknown(op: Op, input: Shape, dim: Arg) -> Result:
-    if isinstance(dim, int) and -len(input.known) <= dim < 0 and isinstance(input[dim], int):
-        sizes = list(tuple.__iter__(input))
-        if sizes[dim] == 1:
-            del sizes[dim]
-        return tuple(sizes)
-    raise CannotTell(input.rest.reason if input.rest else "")
-
-
-@shape_rule("torch.atleast_1d(input)", "torch.atleast_2d(input)", "torch.atleast_3d(input)")
-def atleast(op: Op, input: Shape) -> Result:
-    """(\\*) -> at least n axes (torch.atleast_1d, 2d, 3d)."""
-    n, rank = int(op.name[-2]), len(input)
-    if rank >= n:
-        return input
-    if n == 3:
-        return {0: (1, 1, 1), 1: (1, *input, 1), 2: (*input, 1)}[rank]
-    return (*(1,) * (n - rank), *input)
-
-
-# repeating --------------------------------------------------------------------------------------------------
-
-
-@shape_rule("Tensor.expand(input, *size)", "torch.broadcast_to(input, size)", "Tensor.broadcast_to(input, size)")
-def expand(op: Op, input: Shape, size: Arg) -> Result:
-    """(\\*) -> size; axes of size 1 grow, -1 keeps an axis (torch.Tensor.expand)."""
-    return _expanded(op, input, sizes_of(op, size))
-
-
-@shape_rule("Tensor.expand_as(input, other)")
-def expand_as(op: Op, input: Shape, other: Shape) -> Result:
-    """(\\*) -> the shape of other."""
-    if other.rest is not None or input.rest is not None:
-        return other
-    return _expanded(op, input, tuple(other))
-
-
-def _expanded(op: Op, input: Shape, target: tuple[Dim, ...]) -> Result:
-    if input.rest is not None:
-        return tuple(op.unknown() if eq(s, -1) else s for s in target)
-    missing = len(target) - len(input)
-    if missing < 0:
-        problem = f"{len(target)} sizes are given but the input {input!r} has {len(input)} dimensions"
-        op.fail(catalogue.permute_dims(problem=problem, source=op.origin(input)))
-        raise CannotTell(problem)
-    out: list[Dim] = list(target[:missing])
-    for axis, (wanted, given) in enumerate(zip(target[missing:], tuple(input)), missing):
-        out.append(given if eq(wanted, -1) else wanted)
-        if isinstance(given, int) and given != 1 and not eq(wanted, -1) and eq(given, wanted) is False:
-            facts = {"left": tuple(input), "right": target, "a": given, "b": wanted, "axis": axis}
-            op.fail(catalogue.broadcast(**facts, source=op.origin(input)))
-    return tuple(out)
-
-
-@shape_rule("Tensor.repeat(input, *repeats)")
-def repeat(op: Op, input: Shape, repeats: Arg) -> Result:
-    """(\\*) -> each axis so many times as long; more repeats than axes add axes in front (torch.Tensor.repeat)."""
-    times = sizes_of(op, repeats)
-    if len(times) < len(input):
-        problem = f"{len(times)} repeats are given but the input {input!r} has {len(input)} dimensions"
-        op.fail(catalogue.permute_dims(problem=problem, source=op.origin(input)))
-        raise CannotTell(problem)
-    return _repeated(input, times)
-
-
-@shape_rule("Tensor.tile(input, *dims)", "torch.tile(input, dims)")
-def tile(op: Op, input: Shape, dims: Arg) -> Result:
-    """(\\*) -> each axis so many times as long; missing numbers are 1 (torch.tile)."""
-    times = sizes_of(op, dims)
-    return _repeated(input, (*(1,) * (len(input) - len(times)), *times))
-
-
-def _repeated(input: Shape, times: tuple[Dim, ...]) -> Result:
-    padded = (*(1,) * (len(times) - len(input)), *input)
-    return tuple(size * n for size, n in zip(padded, times))
-
-
-@shape_rule(
-    "torch.repeat_interleave(input, repeats, dim=None, *, output_size=None)",
-    "Tensor.repeat_interleave(input, repeats, dim=None, *, output_size=None)",
-)
-def repeat_interleave(op: Op, input: Shape, repeats: Arg, dim: Arg) -> Result:
-    """(\\*) -> axis dim so many times as long; without dim, one axis."""
-    many = None if isinstance(repeats, (Shape, list, tuple)) else op.dim(repeats)
+    Where a size may be 1 or not, the number of dimensions is not known, and only the sizes to the right of it are.
+    """
+    if isinstance(dim, Unknown):
+        raise CannotTell(dim.reason)
+    count = len(input.known)
     if dim is None:
-        return (op.unknown(0) if many is None else dims.product(input) * many,)
-    axis = op.axis(input, dim)
-    return tuple(input.replaced(axis, op.unknown(0) if many is None else input[axis] * many))
+        axes = set(range(-count, 0))
+    else:
+        indices = op.axes(input, dim)
+        _all_different(op, input, indices, indices, "dim")
+        axes = {axis - count if axis >= 0 else axis for axis in indices}
+    kept: list[Dim] = []
+    for axis in range(-1, -count - 1, -1):
+        size = input.known[axis]
+        one = dims.eq(size, 1) if axis in axes else False
+        if one is None:
+            return like(input, (Rest("whether a size is 1"), *kept))
+        if not one:
+            kept.insert(0, size)
+    if input.rest is not None:
+        return like(input, (Rest(input.rest.reason) if dim is None else input.rest, *kept))
+    return like(input, kept)
 
 
-# the same shape ---------------------------------------------------------------------------------------------
-
-
-@shape_rule(
-    "torch.roll(input, shifts, dims=None)",
-    "Tensor.roll(input, shifts, dims=None)",
-    "torch.flip(input, dims)",
-)
-def same_shape(op: Op, input: Shape, dims: Arg) -> Result:
-    """(\\*) to the same; the axes must exist."""
-    if input.rest is None and not isinstance(dims, Unknown) and dims is not None:
-        op.axes(input, dims, "dims")
-    return input
-
-
-@shape_rule("Tensor.flip(input, *dims)")
-def flip(op: Op, input: Shape, dims: Arg) -> Result:
-    """(\\*) to the same; the axes must exist."""
+@shape_rule("torch.unsqueeze(input, dim)", "Tensor.unsqueeze(input, dim)")
+def unsqueeze(op: Op, input: Shape, dim: Arg) -> Result:
+    """A new dimension of size 1 before ``dim`` (torch.unsqueeze)."""
     if input.rest is None:
-        op.axes(input, sizes_of(op, dims), "dims")
-    return input
+        axis = op.axis(input, dim, extra=1)
+        return like(input, (*input[:axis], 1, *input[axis:]))
+    index, known = op.dim(dim), input.known
+    if index == 0:
+        return like(input, (Rest(input.rest.reason), *known))
+    if not isinstance(index, int) or not -len(known) - 1 <= index < 0:
+        raise CannotTell(input.rest.reason)
+    place = len(known) + 1 + index
+    return like(input, (input.rest, *known[:place], 1, *known[place:]))
 
 
-@shape_rule("torch.fliplr(input)", "torch.flipud(input)", "Tensor.fliplr(input)", "Tensor.flipud(input)")
-def flipped(op: Op, input: Shape) -> Result:
-    """(\\*) to the same."""
-    return input
-
-
-@shape_rule("torch.rot90(input, k=1, dims=(0, 1))", "Tensor.rot90(input, k=1, dims=(0, 1))")
-def rot90(op: Op, input: Shape, k: Arg, dims: Arg) -> Result:
-    """(\\*) -> turned k quarters in the plane of dims."""
-    i, j = op.axes(input, dims, "dims")
-    turns = op.dim(k)
-    if not isinstance(turns, int):
-        raise CannotTell("the number of turns is not known")
-    sizes = list(input)
-    if turns % 2:
-        sizes[i], sizes[j] = sizes[j], sizes[i]
-    return tuple(sizes)
+@shape_rule(*(f"torch.atleast_{n}d(*tensors)" for n in (1, 2, 3)))
+def atleast(op: Op, tensors: Arg) -> Result:
+    """One tensor or several, with dimensions of size 1 added where there are too few (torch.atleast_3d)."""
+    alone = len(tensors) == 1
+    if alone and isinstance(tensors[0], (tuple, list)) and not isinstance(tensors[0], Shape):
+        alone, tensors = False, tensors[0]
+    out = [at_least(shape, op.n) for shape in tensors]
+    return out[0] if alone else out
 
 
 # parts ------------------------------------------------------------------------------------------------------
@@ -263,76 +171,168 @@ def rot90(op: Op, input: Shape, k: Arg, dims: Arg) -> Result:
 
 @shape_rule("torch.narrow(input, dim, start, length)", "Tensor.narrow(input, dim, start, length)")
 def narrow(op: Op, input: Shape, dim: Arg, start: Arg, length: Arg) -> Result:
-    """(\\*) -> axis dim of size length."""
-    axis, first, many = op.axis(input, dim), start, op.dim(length)
-    if isinstance(first, int) and first >= 0 and dims.lt(input[axis], first + many):
-        report = catalogue.dim_range(argument="start + length", value=first + many, given=input)
-        op.fail(report, "length")
-    return tuple(tuple.__iter__(input.replaced(axis, many)))
+    """``length`` of the size at ``dim``, from ``start`` on (torch.narrow)."""
+    axis, count = op.axis(op.require_rank_from(input, 1), dim), op.require_least("length", length, 0)
+    size = input[axis]
+    if not isinstance(start, (Shape, Unknown)):
+        first = op.dim(start)
+        facts = {"argument": "start", "value": first, "given": input, "source": op.origin(input, axis)}
+        if op.require(dims.every((dims.le(-size, first), dims.le(first, size))), catalogue.dim_range(**facts), "start"):
+            end = first + count + (size if dims.lt(first, 0) else 0)
+            allowed = f"at most what is left of the size {dims.render(size)}"
+            report = catalogue.argument_range(argument="length", value=count, allowed=allowed)
+            op.require(None if dims.lt(first, 0) is None else dims.le(end, size), report, "length")
+    return input.replaced(axis, count)
 
 
 @shape_rule("torch.select(input, dim, index)", "Tensor.select(input, dim, index)")
 def select(op: Op, input: Shape, dim: Arg, index: Arg) -> Result:
-    """(\\*) -> without axis dim."""
-    axis = op.axis(input, dim)
-    if isinstance(index, int) and (dims.le(input[axis], index) or dims.lt(input[axis], -index)):
-        op.fail(catalogue.dim_range(argument="index", value=index, given=input, source=op.origin(input, axis)), "index")
+    """One place along ``dim``, which goes (torch.select)."""
+    axis, place = op.axis(op.require_rank_from(input, 1), dim), op.dim(index)
+    size = input[axis]
+    report = catalogue.dim_range(argument="index", value=place, given=input, source=op.origin(input, axis))
+    op.require(dims.every((dims.le(-size, place), dims.lt(place, size))), report, "index")
     sizes = list(tuple.__iter__(input))
     del sizes[axis]
-    return tuple(sizes)
+    return like(input, sizes)
 
 
 @shape_rule("Tensor.unfold(input, dimension, size, step)")
 def unfold(op: Op, input: Shape, dimension: Arg, size: Arg, step: Arg) -> Result:
-    """(\\*) -> windows of a size along an axis, the window last (torch.Tensor.unfold)."""
-    if input.rest is None and not len(input):
-        raise CannotTell("unfold of a number")
+    """``(n - size)//step + 1`` windows along the dimension; the places within one come last (torch.Tensor.unfold)."""
     axis = op.axis(input, dimension, "dimension")
-    window, stride = op.dim(size), op.dim(step)
-    if dims.lt(input[axis], window):
-        op.fail(catalogue.kernel_too_large(kernel=window, size=input[axis], source=op.origin(input, axis)), "size")
-        raise CannotTell("the window is larger than the axis")
-    out = input.replaced(axis, (input[axis] - window) // stride + 1)
-    return (*tuple.__iter__(out), window)
+    window, stride = op.require_least("size", size, 0), op.require_least("step", step)
+    sizes = list(tuple.__iter__(input))
+    if not sizes:
+        sizes, axis = [1], 0
+    whole = sizes[axis]
+    allowed = f"at most the {dims.render(whole)} of dimension {axis}"
+    report = catalogue.argument_range(argument="size", value=window, allowed=allowed)
+    fits = op.require(dims.le(window, whole), report, "size")
+    certain = fits and not dims.le(stride, 0)
+    sizes[axis] = (whole - window) // stride + 1 if certain else op.unknown()
+    return like(input, [window] if input.rest is None and not len(input) else [*sizes, window])
 
 
-@shape_rule("torch.diag(input, diagonal=0)", "Tensor.diag(input, diagonal=0)")
-def diag(op: Op, input: Shape, diagonal: Arg) -> Result:
-    """(n,) -> (n, n); (n, m) -> its diagonal."""
-    input = op.require_rank(input, 1, 2)
-    offset = op.dim(diagonal)
-    if not isinstance(offset, int):
-        raise CannotTell("the diagonal is not known")
-    if len(input) == 1:
-        return (input[0] + abs(offset),) * 2
-    return (dims.maximum(dims.minimum(input[0] + min(offset, 0), input[1] - max(offset, 0)), 0),)
+# the same shape ---------------------------------------------------------------------------------------------
 
 
-@shape_rule("torch.diagonal(input, offset=0, dim1=0, dim2=1)", "Tensor.diagonal(input, offset=0, dim1=0, dim2=1)")
-def diagonal(op: Op, input: Shape, offset: Arg, dim1: Arg, dim2: Arg) -> Result:
-    """(\\*) -> without dim1 and dim2, their diagonal last."""
-    i, j, by = op.axis(input, dim1, "dim1"), op.axis(input, dim2, "dim2"), op.dim(offset)
-    if not isinstance(by, int) or i == j:
-        raise CannotTell("the diagonal is not known")
-    length = dims.minimum(input[i] + min(by, 0), input[j] - max(by, 0))
-    return (*(s for k, s in enumerate(input) if k not in (i, j)), dims.maximum(length, 0))
+@shape_rule("torch.flip(input, dims)", "Tensor.flip(input, *dims)")
+def flip(op: Op, input: Shape, dims: Arg) -> Result:
+    """(\\*) to the same, backwards along each of ``dims``."""
+    order = sizes_of(op, dims)
+    if input.rest is None:
+        _all_different(op, input, [op.axis(input, axis, "dims") for axis in order], order, "dims")
+    return input
+
+
+@shape_rule("torch.fliplr(input)", "Tensor.fliplr(input)")
+def fliplr(op: Op, input: Shape) -> Result:
+    """(\\*) to the same, of at least two dimensions."""
+    return op.require_rank_from(input, 2)
+
+
+@shape_rule("torch.flipud(input)", "Tensor.flipud(input)")
+def flipud(op: Op, input: Shape) -> Result:
+    """(\\*) to the same, of at least one dimension."""
+    return op.require_rank_from(input, 1)
+
+
+@shape_rule("torch.rot90(input, k=1, dims=(0, 1))", "Tensor.rot90(input, k=1, dims=(0, 1))")
+def rot90(op: Op, input: Shape, k: Arg, dims: Arg) -> Result:
+    """Two dimensions change places where ``k`` is odd (torch.rot90)."""
+    plane = sizes_of(op, (dims,))
+    input = op.require_rank_from(input, 2)
+    if len(plane) != 2:
+        _misordered(op, input, f"dims names two dimensions, not {len(plane)}", "dims")
+    axes = [op.axis(input, axis, "dims") for axis in plane]
+    _all_different(op, input, axes, plane, "dims")
+    turns = op.dim(k)
+    if not isinstance(turns, int):
+        raise CannotTell("how far it is turned")
+    return _swapped(op, input, (axes[0], "dims"), (axes[1], "dims")) if turns % 2 else input
+
+
+@shape_rule("torch.roll(input, shifts, dims=None)", "Tensor.roll(input, shifts, dims=None)")
+def roll(op: Op, input: Shape, shifts: Arg, dims: Arg) -> Result:
+    """(\\*) to the same; as many shifts as dims, or one without dims (torch.roll)."""
+    if input.rest is not None or 0 in tuple(input):
+        return input  # torch asks nothing of an empty tensor
+    by, axes = sizes_of(op, (shifts,)), () if dims is None else sizes_of(op, (dims,))
+    if len(by) != len(axes) and (axes or len(by) != 1):
+        _misordered(op, input, f"{len(by)} shifts for {len(axes)} dimensions", "shifts")
+    for axis in axes:
+        op.axis(op.require_rank_from(input, 1), axis, "dims")
+    return input
+
+
+# diagonals --------------------------------------------------------------------------------------------------
 
 
 @shape_rule(
-    "torch.diag_embed(input, offset=0, dim1=-2, dim2=-1)", "Tensor.diag_embed(input, offset=0, dim1=-2, dim2=-1)"
+    "torch.diagonal(input, offset=0, dim1=0, dim2=1)",
+    "Tensor.diagonal(input, offset=0, dim1=0, dim2=1)",
+)
+def diagonal(op: Op, input: Shape, offset: Arg, dim1: Arg, dim2: Arg) -> Result:
+    """The two dimensions go; the diagonal comes last (torch.diagonal)."""
+    input = op.require_rank_from(input, 1)
+    i, j = op.axis(input, dim1, "dim1"), op.axis(input, dim2, "dim2")
+    if i == j:
+        _misordered(op, input, f"dim1 and dim2 are both dimension {i} of {input!r}", "dim2")
+    sizes = list(tuple.__iter__(input))
+    length = _diagonal(op, sizes[i], sizes[j], offset)
+    for axis in sorted((i, j), reverse=i >= 0):
+        del sizes[axis]
+        if i < 0:
+            i, j = i + 1, j + 1
+    return like(input, (*sizes, length))
+
+
+def _diagonal(op: Op, rows: Dim, columns: Dim, offset: object) -> Dim:
+    shift = op.dim(offset)
+    if dims.le(0, shift):
+        columns = columns - shift
+    elif dims.le(shift, 0):
+        rows = rows + shift
+    else:
+        return op.unknown(0)
+    return dims.maximum(dims.minimum(rows, columns), 0)
+
+
+@shape_rule("torch.diag(input, diagonal=0, *, out=None)", "Tensor.diag(input, diagonal=0)")
+def diag(op: Op, input: Shape, diagonal: Arg) -> Result:
+    """(n,) -> a square matrix with this diagonal; a matrix -> its diagonal (torch.diag)."""
+    sizes = op.require_rank(input, 1, 2)
+    if len(sizes) == 2:
+        return like(input, (_diagonal(op, sizes[0], sizes[1], diagonal),))
+    side = sizes[0] + _distance(op, diagonal)
+    return like(input, (side, side))
+
+
+def _distance(op: Op, offset: object) -> Dim:
+    shift = op.dim(offset)
+    return abs(shift) if isinstance(shift, int) else op.unknown(0)
+
+
+@shape_rule("torch.diagflat(input, offset=0)", "Tensor.diagflat(input, offset=0)")
+def diagflat(op: Op, input: Shape, offset: Arg) -> Result:
+    """All elements on the diagonal of a square matrix."""
+    side = dims.product(input) + _distance(op, offset)
+    return like(input, (side, side))
+
+
+@shape_rule(
+    "torch.diag_embed(input, offset=0, dim1=-2, dim2=-1)",
+    "Tensor.diag_embed(input, offset=0, dim1=-2, dim2=-1)",
 )
 def diag_embed(op: Op, input: Shape, offset: Arg, dim1: Arg, dim2: Arg) -> Result:
-    """(\\*, n) -> (\\*, n, n) for the last two axes."""
-    by = op.dim(offset)
-    if (dim1, dim2) != (-2, -1) or not isinstance(by, int):
-        raise CannotTell("diag_embed into other axes")
-    return (*input[:-1], input[-1] + abs(by), input[-1] + abs(by))
-
-
-@shape_rule(
-    "torch.as_strided(input, size, stride, storage_offset=None)",
-    "Tensor.as_strided(input, size, stride, storage_offset=None)",
-)
-def as_strided(op: Op, input: Shape, size: Arg) -> Result:
-    """(\\*) -> size."""
-    return tuple(op.dim(s) for s in size)
+    """The last dimension becomes the diagonal of two new ones, which stand at dim1 and dim2 (torch.diag_embed)."""
+    input = op.require_rank_from(input, 1)
+    side = input[-1] + _distance(op, offset)
+    if (dim1, dim2) in ((-2, -1), (-1, -2)):
+        return like(input, (*input[:-1], side, side))
+    larger = Shape((*input, 1), input.step)
+    places = [op.axis(larger, dim, name) for dim, name in ((dim1, "dim1"), (dim2, "dim2"))]
+    _all_different(op, larger, places, places, "dim2")
+    others = iter(input[:-1])
+    return like(input, [side if i in places else next(others) for i in range(len(larger))])

@@ -153,7 +153,9 @@ def sliced(op: Op, size: Dim, part: slice) -> Dim:
 def _bound(value: Arg) -> Dim | None:
     if isinstance(value, Unknown):
         return value.size()
-    return value  # type: ignore[no-any-return]
+    if value is None or isinstance(value, (int, Expr)):
+        return value
+    raise CannotTell("a bound of a slice is not known")
 
 
 def _place(size: Dim, bound: Dim | None, default: Dim) -> Dim | None:

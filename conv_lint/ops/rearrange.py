@@ -6,13 +6,13 @@ against 300, whatever B is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from conv_lint import catalogue, dims
 from conv_lint.dims import Dim, Expr
 from conv_lint.finding import Step
 from conv_lint.ops.rule import Arg, Op, Result, shape_rule
-from conv_lint.values import CannotTell, External, Shape, Unknown
+from conv_lint.values import CannotTell, External, Rest, Shape, Unknown
 
 # sizes as arguments -----------------------------------------------------------------------------------------
 
@@ -20,8 +20,6 @@ from conv_lint.values import CannotTell, External, Shape, Unknown
 def sizes_of(op: Op, given: object) -> tuple[Dim, ...]:
     """The sizes of ``f(2, 3)``, ``f((2, 3))`` and ``f([2, 3])``, where ``given`` are the arguments of the star."""
     if isinstance(given, (tuple, list)) and len(given) == 1 and isinstance(given[0], (tuple, list, Unknown)):
-        if isinstance(given[0], Unknown):
-            return _one_or_many(op, given[0])
         given = given[0]
     if isinstance(given, (int, Expr)):
         given = (given,)
@@ -30,9 +28,9 @@ def sizes_of(op: Op, given: object) -> tuple[Dim, ...]:
     return tuple(op.dim(size) for size in given)
 
 
-def _one_or_many(op: Op, given: Unknown) -> tuple[Dim, ...]:
-    """One argument that is not known may be a number or a tuple of them; only a Choice of numbers is sure."""
-    raise CannotTell(given.reason)
+def like(input: Shape, sizes: Iterable[Dim | Rest]) -> Shape:
+    """A shape of these sizes, of the same kind of numbers and with the same way as ``input``."""
+    return Shape(sizes, input.step, input.dtype)  # type: ignore[arg-type]
 
 
 # view and reshape -------------------------------------------------------------------------------------------
@@ -47,15 +45,15 @@ def reshape(op: Op, input: Shape, shape: Arg) -> Result:
     """The same number of elements; one size may be -1 (torch.Tensor.view, torch.reshape)."""
     if len(shape) == 1 and isinstance(shape[0], (External, str)):
         raise CannotTell("a view of another dtype")
-    return reshaped(op, input, sizes_of(op, shape))
+    return like(input, reshaped(op, input, sizes_of(op, shape)))
 
 
 @shape_rule("Tensor.view_as(input, other)", "Tensor.reshape_as(input, other)")
 def reshape_as(op: Op, input: Shape, other: Shape) -> Result:
     """The elements of ``input`` in the shape of ``other``."""
     if other.rest is not None:
-        return Shape(tuple.__iter__(other), input.step)
-    return reshaped(op, input, tuple(other))
+        return like(input, tuple.__iter__(other))
+    return like(input, reshaped(op, input, tuple(other)))
 
 
 def reshaped(op: Op, input: Shape, target: tuple[Dim, ...]) -> tuple[Dim, ...]:
@@ -63,18 +61,21 @@ def reshaped(op: Op, input: Shape, target: tuple[Dim, ...]) -> tuple[Dim, ...]:
     if input.rest is not None:
         return tuple(op.unknown(0) if size == -1 else size for size in target)
     if not _is_folded(input, target):
-        return _filled(op, input, tuple(input), target)
+        return _filled(op, input, target)
     features = dims.product(input[1:])
     if isinstance(input[0], int) and dims.divides(target[1], dims.product(input)) is False:
-        return _filled(op, input, tuple(input), target)
+        return _filled(op, input, target)
     facts = {"given": input, "features": features, "columns": target[1], "fix": f"view(-1, {features})"}
     op.fail(catalogue.folded_batch(**facts), "shape")
     rows = dims.exact_div(dims.product(input), target[1])
     return (op.unknown() if rows is None else rows, target[1])
 
 
-def _filled(op: Op, input: Shape, have: Sequence[Dim], target: tuple[Dim, ...], at: str = "shape") -> tuple[Dim, ...]:
-    """``target`` for elements of the sizes ``have``, which are all of the input's or a part of them."""
+def _filled(
+    op: Op, input: Shape, target: tuple[Dim, ...], at: str = "shape", axis: int | None = None
+) -> tuple[Dim, ...]:
+    """``target`` with its -1 worked out, for the elements of the input or the places along one axis of it."""
+    have = tuple(input) if axis is None else (input[axis],)
     holes = [i for i, size in enumerate(target) if size == -1]
     wrong = len(holes) > 1 or any(isinstance(size, int) and size < -1 for size in target)
     left, right = _cancelled(have, [size for size in target if size != -1])
@@ -83,7 +84,10 @@ def _filled(op: Op, input: Shape, have: Sequence[Dim], target: tuple[Dim, ...], 
     else:
         fits, hole = False if wrong else _same(op, left, right), op.unknown(0)
     if fits is False:
-        _cannot_hold(op, input, have, target, at, "only one size can be -1" if len(holes) > 1 else None)
+        fix = "only one size can be -1" if len(holes) > 1 else _features_fix(op, have, target)
+        given = input if axis is None else f"dimension {axis} of {input!r}"
+        facts = {"given": given, "have": dims.product(have), "target": target, "fix": fix}
+        op.fail(catalogue.view_elements(**facts, source=op.origin(input, axis)), at)
     return tuple(hole if size == -1 else size for size in target)
 
 
@@ -115,22 +119,20 @@ def _same(op: Op, left: Dim, right: Dim) -> bool | None:
     return op.equate(left, right)
 
 
-def _cannot_hold(
-    op: Op, input: Shape, have: Sequence[Dim], target: tuple[Dim, ...], at: str, fix: str | None = None
-) -> None:
-    if fix is None and len(target) == 2 and len(have) > 2 and target[0] in (-1, have[0]):
-        features = dims.product(have[1:])
-        fix = f"write {op.label}(-1, {features})" if isinstance(features, int) else None
-    facts = {"given": tuple(have), "have": dims.product(have), "target": target, "fix": fix}
-    op.fail(catalogue.view_elements(**facts, source=op.origin(input)), at)
+def _features_fix(op: Op, have: Sequence[Dim], target: tuple[Dim, ...]) -> str | None:
+    """What to write for ``view(-1, K)`` or ``view(B, K)`` of images."""
+    if len(target) != 2 or len(have) < 3 or target[0] not in (-1, have[0]):
+        return None
+    features = dims.product(have[1:])
+    return f"write {op.label}(-1, {features})" if isinstance(features, int) else None
 
 
 # a folded batch ---------------------------------------------------------------------------------------------
 
 #: After one of these the last dimensions are what the author made them, and ``view(-1, K)`` takes them apart.
 REARRANGING = frozenset(
-    "permute transpose swapaxes swapdims movedim moveaxis view reshape unflatten rearrange @ matmul bmm einsum unfold"
-    " stack mT T t".split()
+    {"permute", "transpose", "swapaxes", "swapdims", "movedim", "moveaxis", "t", "T", "mT", "view", "reshape"}
+    | {"unflatten", "unfold", "rearrange", "stack", "matmul", "bmm", "einsum", "@"}
 )
 
 
@@ -180,13 +182,13 @@ def _comes_from_layer(step: Step | None) -> bool:
 )
 def flatten(op: Op, input: Shape, start_dim: Arg, end_dim: Arg) -> Result:
     """The dimensions from start_dim to end_dim become one (torch.flatten)."""
-    return flattened(op, input, start_dim, end_dim)
+    return like(input, flattened(op, input, start_dim, end_dim))
 
 
 @shape_rule("torch.ravel(input)", "Tensor.ravel(input)")
 def ravel(op: Op, input: Shape) -> Result:
     """All dimensions become one."""
-    return flattened(op, input, 0, -1)
+    return like(input, flattened(op, input, 0, -1))
 
 
 def flattened(op: Op, input: Shape, start_dim: object, end_dim: object) -> tuple[Dim, ...]:
@@ -221,7 +223,7 @@ def _flattened_unknown(op: Op, input: Shape, start: Dim, end: Dim) -> tuple[Dim,
 @shape_rule("torch.unflatten(input, dim, sizes)", "Tensor.unflatten(input, dim, *sizes)")
 def unflatten(op: Op, input: Shape, dim: Arg, sizes: Arg) -> Result:
     """One dimension becomes several; one of them may be -1 (torch.unflatten)."""
-    return unflattened(op, input, dim, sizes)
+    return like(input, unflattened(op, input, dim, sizes))
 
 
 def unflattened(op: Op, input: Shape, dim: object, sizes: object) -> tuple[Dim, ...]:
@@ -231,6 +233,6 @@ def unflattened(op: Op, input: Shape, dim: object, sizes: object) -> tuple[Dim, 
     if not target:
         op.fail(catalogue.argument_range(argument="sizes", value="()", allowed="one size or more"), "sizes")
         raise CannotTell("no sizes")
-    parts = _filled(op, input, (input[axis],), target, "sizes")
+    parts = _filled(op, input, target, "sizes", axis)
     before = tuple(tuple.__iter__(input))
     return (*before[:axis], *parts, *(before[axis + 1 :] if axis != -1 else ()))

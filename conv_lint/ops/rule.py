@@ -81,6 +81,8 @@ class Signature:
                 raise TypeError(f"multiple values for argument {name!r}")
             if name in self.positional or name in self.keyword_only:
                 bound[name] = value
+            elif name == self.star and not extra:  # x.permute(dims=(0, 2, 1))
+                bound[name] = (value,)
             elif self.double_star:
                 more[name] = value
             else:

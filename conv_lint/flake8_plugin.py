@@ -1,0 +1,93 @@
+"""The flake8 plugin: registered as ``CON``, codes ``CONVnnn``.  Importing it loads neither libcst nor torch."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from conv_lint import __version__, source
+
+if TYPE_CHECKING:
+    from flake8.options.manager import OptionManager
+
+#: Codes that a plain ``flake8`` run does not show; ``--select CONV`` does.
+OPT_IN = ["CONV302"]
+#: What ``conv-sizes`` may be: every quotient that is not whole, only those that lose input, or none.
+SIZES = {"strict": (), "lossy": ("CONV302",), "off": ("CONV301", "CONV302")}
+
+
+class Plugin:
+    """One file for flake8.  Findings become ``(line, column, "CONVnnn text", type)``."""
+
+    name = "conv-lint"
+    version = __version__
+    sizes = "strict"
+    unknowns = False
+    display_name = "stdin"
+
+    def __init__(self, tree: object, filename: str, lines: Sequence[str]) -> None:
+        self.filename, self.lines = filename, lines
+
+    @classmethod
+    def add_options(cls, parser: OptionManager) -> None:
+        """Register the options; the opt-in codes are off by default as flake8 means it."""
+        parser.extend_default_ignore(OPT_IN)
+        parser.add_option(
+            "--conv-sizes",
+            parse_from_config=True,
+            choices=list(SIZES),
+            default="strict",
+            help="sizes that are not whole: report all that are selected, only lossy ones, or none (off)",
+        )
+        parser.add_option(
+            "--conv-unknowns",
+            parse_from_config=True,
+            action="store_true",
+            default=False,
+            help="also list what was not understood (CONV901)",
+        )
+
+    @classmethod
+    def parse_options(cls, options: Namespace) -> None:
+        """Keep the options; flake8 calls this once in each process."""
+        cls.sizes = options.conv_sizes
+        cls.unknowns = options.conv_unknowns
+        cls.display_name = options.stdin_display_name
+
+    def run(self) -> Iterator[tuple[int, int, str, type[Any]]]:
+        """The findings of the file.  A fault of ours is silence, never another plugin's loss."""
+        text = "".join(self.lines)
+        if not source.worth_reading(text):
+            return
+        path = self.display_name if self.filename in ("stdin", "-") else self.filename
+        from conv_lint.check import check
+
+        try:
+            result = check(text, path)
+        except Exception:
+            if _debugging():
+                raise
+            return
+        hidden = SIZES[self.sizes]
+        for finding in result.findings:
+            if finding.code not in hidden:
+                line, column = finding.position
+                yield line, column, f"{finding.code} {finding.message}", type(self)
+        if self.unknowns:
+            yield from self._notes(result.notes)
+
+    def _notes(self, notes: Sequence[Any]) -> Iterator[tuple[int, int, str, type[Any]]]:
+        own = {(n.place.position, n.reason) for n in notes if n.place is not None and n.place.file.path.endswith(self._base())}
+        for (line, column), reason in sorted(own):
+            yield line, column, f"CONV901 not understood: {reason}", type(self)
+
+    def _base(self) -> str:
+        return self.display_name if self.filename in ("stdin", "-") else self.filename
+
+
+def _debugging() -> bool:
+    """``CONV_LINT_DEBUG=1`` lets errors of the checker itself through, for those who work on it."""
+    import os
+
+    return bool(os.environ.get("CONV_LINT_DEBUG"))
