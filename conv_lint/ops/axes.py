@@ -68,16 +68,23 @@ def _swapped(op: Op, input: Shape, first: tuple[object, str], second: tuple[obje
     return like(input, sizes)
 
 
-@shape_rule("torch.t(input)", "Tensor.t(input)", "Tensor.H(input)")
+@shape_rule("torch.t(input)", "Tensor.t(input)")
 def matrix_transpose(op: Op, input: Shape) -> Result:
     """(n, m) -> (m, n); a vector stays as it is (torch.t)."""
-    return like(input, reversed(op.require_rank(input, 0, 1, 2)))
+    return like(input, tuple(op.require_rank(input, 0, 1, 2))[::-1])
+
+
+@shape_rule("Tensor.H(input)")
+def hermitian(op: Op, input: Shape) -> Result:
+    """(n, m) -> (m, n)."""
+    return like(input, tuple(op.require_rank(input, 0, 2))[::-1])
 
 
 @shape_rule("Tensor.T(input)")
 def reverse(op: Op, input: Shape) -> Result:
     """All dimensions in reverse order."""
-    return like(input, input[:] if len(input) < 2 else tuple(input)[::-1])
+    len(input)  # of an unknown rank nothing is known
+    return like(input, tuple(input)[::-1])
 
 
 @shape_rule("Tensor.mT(input)", "Tensor.mH(input)", "torch.adjoint(input)", "Tensor.adjoint(input)")
@@ -220,8 +227,8 @@ def unfold(op: Op, input: Shape, dimension: Arg, size: Arg, step: Arg) -> Result
 @shape_rule("torch.flip(input, dims)", "Tensor.flip(input, *dims)")
 def flip(op: Op, input: Shape, dims: Arg) -> Result:
     """(\\*) to the same, backwards along each of ``dims``."""
-    order = sizes_of(op, dims)
-    if input.rest is None:
+    if input.rest is None and not isinstance(dims, Unknown):
+        order = sizes_of(op, dims)
         _all_different(op, input, [op.axis(input, axis, "dims") for axis in order], order, "dims")
     return input
 
@@ -256,13 +263,14 @@ def rot90(op: Op, input: Shape, k: Arg, dims: Arg) -> Result:
 @shape_rule("torch.roll(input, shifts, dims=None)", "Tensor.roll(input, shifts, dims=None)")
 def roll(op: Op, input: Shape, shifts: Arg, dims: Arg) -> Result:
     """(\\*) to the same; as many shifts as dims, or one without dims (torch.roll)."""
-    if input.rest is not None or 0 in tuple(input):
-        return input  # torch asks nothing of an empty tensor
+    if isinstance(shifts, Unknown) or isinstance(dims, Unknown):
+        return input
     by, axes = sizes_of(op, (shifts,)), () if dims is None else sizes_of(op, (dims,))
     if len(by) != len(axes) and (axes or len(by) != 1):
         _misordered(op, input, f"{len(by)} shifts for {len(axes)} dimensions", "shifts")
-    for axis in axes:
-        op.axis(op.require_rank_from(input, 1), axis, "dims")
+    if input.rest is None and 0 not in tuple(input):  # of an empty tensor torch asks no more
+        for axis in axes:
+            op.axis(op.require_rank_from(input, 1), axis, "dims")
     return input
 
 

@@ -25,6 +25,8 @@ def sizes_of(op: Op, given: object) -> tuple[Dim, ...]:
         given = (given,)
     if not isinstance(given, (tuple, list)):
         raise CannotTell(given.reason if isinstance(given, Unknown) else "sizes that are not known")
+    if len(given) == 1 and isinstance(given[0], (External, str)):
+        raise CannotTell("a view of another dtype")
     return tuple(op.dim(size) for size in given)
 
 
@@ -43,8 +45,6 @@ def like(input: Shape, sizes: Iterable[Dim | Rest]) -> Shape:
 )
 def reshape(op: Op, input: Shape, shape: Arg) -> Result:
     """The same number of elements; one size may be -1 (torch.Tensor.view, torch.reshape)."""
-    if len(shape) == 1 and isinstance(shape[0], (External, str)):
-        raise CannotTell("a view of another dtype")
     return like(input, reshaped(op, input, sizes_of(op, shape)))
 
 

@@ -34,7 +34,7 @@ def test_expand(seed: int) -> None:
         if rng.random() < 0.3:
             target = [rng.choice([-2, -1, 0, 1, 2, 3]) for _ in range(rng.randint(1, 5))]
         new = target[: max(len(target) - len(shape), 0)]
-        if target and harmless(shape, target) and min(new, default=0) < 0 or min(target, default=0) < -1:
+        if (target and harmless(shape, target) and min(new, default=0) < 0) or min(target, default=0) < -1:
             continue
         check("torch.Tensor.expand", shape, target)
         if target:
