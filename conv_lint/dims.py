@@ -14,6 +14,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Mapping
+from fractions import Fraction
 from typing import TypeAlias, Union
 
 _serial = itertools.count()
@@ -148,6 +149,14 @@ class Expr:
 def symbol(name: str, low: int | None = 1) -> Expr:
     """A size that the reader knows by a name, ``B`` or ``H``; at least ``low``."""
     return Expr((((Symbol(name, low, given=True),), 1),))
+
+
+def at_least(dim: Dim, least: int) -> None:
+    """A lone symbol is known to be at least this much: torch would refuse to make a layer otherwise."""
+    if isinstance(dim, Expr) and len(dim.terms) == 1 and len(dim.terms[0][0]) == 1 and dim.terms[0][1] == 1:
+        (atom,) = dim.terms[0][0]
+        if isinstance(atom, Symbol) and (atom.low is None or atom.low < least):
+            atom.low = least
 
 
 def unknown(low: int | None = None) -> Expr:
@@ -331,12 +340,58 @@ def _substitute_atom(atom: Atom, values: Mapping[Symbol, Dim]) -> Dim:
 
 def low(dim: Dim) -> int | None:
     """The least value that the size can have, if one is known."""
-    return _bound(dim, least=True)
+    if isinstance(dim, int):
+        return dim
+    apart, together = _bound(dim, least=True), _relaxed(dim)
+    return max((b for b in (apart, together) if b is not None), default=None)
 
 
 def high(dim: Dim) -> int | None:
     """The greatest value that the size can have, if one is known."""
-    return _bound(dim, least=False)
+    if isinstance(dim, int):
+        return dim
+    below = low(-dim)
+    return None if below is None else -below
+
+
+def _relaxed(dim: Expr) -> int | None:
+    """A lower bound that sees that a size and its half move together: ``H - H//2`` is at least 1 for H >= 2.
+
+    Each floor division becomes the fraction that bounds it, which leaves a polynomial with fractions; it is bounded
+    where every factor but the constant's is positive.
+    """
+    parts: dict[Monomial, Fraction] = {}
+    if not any(isinstance(a, Floor) for m, _ in dim.terms for a in m):
+        return None
+    if not _relax(dim, Fraction(1), parts):
+        return None
+    total = Fraction(0)
+    for monomial, factor in parts.items():
+        bound = _monomial_bound(monomial, True) if factor > 0 or not monomial else None if factor else 0
+        if bound is None:
+            return None
+        total += factor * bound
+    return math.ceil(total)
+
+
+def _relax(dim: Dim, factor: Fraction, parts: dict[Monomial, Fraction]) -> bool:
+    """Add ``factor * dim`` to ``parts`` with floor divisions replaced by what bounds them from below."""
+    for monomial, count in _terms(dim):
+        share = factor * count
+        floors = [a for a in monomial if isinstance(a, Floor)]
+        if not floors:
+            parts[monomial] = parts.get(monomial, Fraction(0)) + share
+            continue
+        (floor,) = floors if len(floors) == 1 else (None,)
+        others = tuple(a for a in monomial if a is not floor)
+        if floor is None or others or not isinstance(floor.denominator, int) or floor.denominator < 1:
+            return False
+        if not _relax(floor.numerator, share / floor.denominator, parts):
+            return False
+        if share > 0:
+            rest = Fraction(floor.denominator - 1, floor.denominator)
+            parts[()] = parts.get((), Fraction(0)) - share * rest
+    return True
 
 
 def _bound(dim: Dim, least: bool) -> int | None:

@@ -262,7 +262,7 @@ def store(machine: Machine, target: Instance, name: str, value: Value) -> None:
     if isinstance(value, Instance) and value.is_module:
         if value.owner is None and value is not target:
             value.owner = (target, name)
-        if target.attrs.get(name, MISSING) is None:
+        if target.attrs.get(name, MISSING) is None and not name.isdigit():
             del target.attrs[name]  # torch registers a module behind those registered before
     target.attrs[name] = value
 
@@ -299,7 +299,7 @@ def container_of(cls: Value, parts: list[Value]) -> Instance:
 
 def set_module_item(machine: Machine, container: Instance, index: Value, value: Value) -> None:
     """``container[index] = module``."""
-    names = [n for n, _ in container.children()]
+    names = [n for n in container.attrs if n.isdigit()]
     if isinstance(index, str):
         store(machine, container, index, value)
     elif isinstance(index, int) and -len(names) <= index < len(names) and not container.open:
@@ -321,6 +321,6 @@ def delete_module_item(machine: Machine, container: Instance, index: Value) -> N
     except (IndexError, TypeError):
         container.open = container.open or "an unknown module was deleted"
         return
-    for name, _ in list(container.children()):
+    for name in [n for n in container.attrs if n.isdigit() or isinstance(container.attrs[n], Instance)]:
         del container.attrs[name]
     container.attrs.update({str(i): p for i, p in enumerate(parts)})

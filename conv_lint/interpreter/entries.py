@@ -30,6 +30,9 @@ def run_all(machine: Machine) -> None:
         value = namespace.frame.locals.get(node.name.value)
         if isinstance(node, cst.FunctionDef) and _needs_nothing(node):
             _attempt(machine, partial(_factory, machine, namespace.frame, node, value))
+    for value in list(namespace.frame.locals.values()):
+        if isinstance(value, Instance) and value.is_module and not value.called:
+            _attempt(machine, partial(feed, machine, namespace.frame, value))
     for node in definitions(machine.tree.module):
         value = namespace.frame.locals.get(node.name.value)
         if isinstance(value, Class) and value.is_module and value.tree is machine.tree:
@@ -80,6 +83,7 @@ def _attempt(machine: Machine, entry: Callable[[], None]) -> None:
     """Run one entry, undo what it changed, and keep the findings that do not hang on an assumed rank."""
     before = len(machine.findings)
     machine.rank_was_assumed = False
+    machine.training = Condition("training", "self.training")
     _isolated(machine, entry)
     found = machine.findings[before:]
     if found and machine.rank_was_assumed:

@@ -91,7 +91,7 @@ class Machine:
     prefer_batched: bool = True
     rank_was_assumed: bool = False
     watch: Callable[[LayerCall], None] | None = None
-    training: Value = field(default_factory=lambda: Condition("training", "self.training"))
+    training: Value = True
     started: float = field(default_factory=time.monotonic)
     stop: bool = False
 

@@ -94,8 +94,9 @@ def add_all(machine: Machine, container: Instance, value: Value) -> None:
         return
     pairs = container.torch_name in ("torch.nn.ModuleDict", "torch.nn.ParameterDict")
     for item in items:
-        if pairs and isinstance(item, tuple) and len(item) == 2:
-            attributes.store(machine, container, str(item[0]), item[1])
+        pair = items_of(machine, item) if pairs else None
+        if pair is not None and len(pair) == 2:
+            attributes.store(machine, container, str(pair[0]), pair[1])
         else:
             attributes.store(machine, container, str(count(container)), item)
 
@@ -147,6 +148,7 @@ def call_module(
     machine: Machine, frame: Frame, node: cst.CSTNode | None, module: Instance, arguments: Arguments
 ) -> Value:
     """``module(x)``: its ``forward``, defined by its class or given by torch."""
+    module.called = True
     if isinstance(module.cls, Class):
         forward = module.attrs.get("forward", module.cls.find("forward"))
         if isinstance(forward, Function):

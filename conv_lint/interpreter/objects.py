@@ -199,6 +199,7 @@ class Instance(Mutable):
 
     ``cls``: a :class:`Class`, or the :class:`External` name of a torch.nn class.  ``open``: a reason if it may have
     attributes that are not known.  ``owner``: the module that holds it first, and under which name.
+    ``called``: whether the program itself has called it.
     """
 
     cls: Value
@@ -208,6 +209,7 @@ class Instance(Mutable):
     owner: tuple[Instance, str] | None = None
     call: Call | None = None
     training: Value = None
+    called: bool = False
 
     def snapshot(self) -> tuple[dict[str, Value], Layer | None, str | None, Value]:
         return dict(self.attrs), self.layer, self.open, self.training

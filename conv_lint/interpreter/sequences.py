@@ -68,6 +68,6 @@ def _members(machine: Machine, value: Instance) -> list[Value] | None:
 
 def members(container: Instance) -> list[Value]:
     """The modules (parameters) of a container, in order."""
-    if container.torch_name == "torch.nn.ParameterList":
-        return [v for n, v in container.attrs.items() if n.isdigit()]
-    return [v for _, v in container.children()]
+    if container.torch_name == "torch.nn.Sequential":
+        return [v for _, v in container.children()]
+    return [v for n, v in container.attrs.items() if n.isdigit()]

@@ -92,6 +92,17 @@ def _tensor(c: Context, *values: Value, **more: Value) -> Value:
     return Tensor(any_shape("a tensor made from something unknown"))
 
 
+@native("torch.nn.quantized.FloatFunctional", "torch.ao.nn.quantized.FloatFunctional", "torch.nn.quantized.QFunctional")
+def _float_functional(c: Context) -> Value:
+    """``add``, ``cat``, ``mul`` as a module, so that quantization can observe them."""
+    made = Instance(External("torch.ao.nn.quantized.FloatFunctional"))
+    for name in ("add", "mul", "cat", "matmul"):
+        made.attrs[name] = External(f"torch.{name}")
+    made.attrs["add_scalar"], made.attrs["mul_scalar"] = External("torch.add"), External("torch.mul")
+    made.attrs["add_relu"] = External("torch.add")
+    return made
+
+
 def apply_function(c: Context, cls: Class, arguments: Arguments) -> Value:
     """``MyFunction.apply(...)`` of a torch.autograd.Function runs its ``forward`` with a context."""
     forward = cls.find("forward")

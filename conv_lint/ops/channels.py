@@ -5,7 +5,7 @@ from __future__ import annotations
 from conv_lint import catalogue
 from conv_lint.dims import Dim, eq, render
 from conv_lint.ops.rule import Op
-from conv_lint.values import Shape
+from conv_lint.values import CannotTell, Shape
 
 
 def require_channels(op: Op, input: Shape, takes: Dim, at: str = "in_channels") -> bool:
@@ -21,7 +21,7 @@ def require_channels(op: Op, input: Shape, takes: Dim, at: str = "in_channels") 
     if _channels_last(op, input, takes):
         op.fail(catalogue.channels_last(takes=takes, axis=len(input) + axis, given=input, fix=_permute(op, input)))
     elif len(input) == op.n + 1 and _missing_axis(op, input, takes):
-        pass
+        raise CannotTell("an axis is missing")
     else:
         fix = f"{at}={render(given)}" if isinstance(given, int) and at in op.args else None
         op.fail(catalogue.input_channels(takes=takes, given=given, source=op.origin(input, axis), fix=fix), at)

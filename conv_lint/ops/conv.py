@@ -35,7 +35,7 @@ def conv_layer(
     _check_padding(op, padding, stride, made["kernel_size"])
     if not isinstance(padding, str):
         made["padding"] = op.per_axis(padding)
-    groups, kernel = op.dim(groups), made["kernel_size"]
+    groups, kernel = op.dim(made["groups"]), made["kernel_size"]
     made["weight"] = Shape((op.dim(out_channels), op.dim(made["in_channels"]) // groups, *kernel))
     made["bias"] = Shape((op.dim(out_channels),)) if bias is not False else None
     return made
@@ -65,7 +65,7 @@ def conv_transpose_layer(
         padding_mode = "zeros"
     made = _layer(op, out_channels, kernel_size, stride, dilation, groups, padding_mode)
     made["padding"], made["output_padding"] = op.per_axis(padding, output_padding)
-    groups, kernel = op.dim(groups), made["kernel_size"]
+    groups, kernel = op.dim(made["groups"]), made["kernel_size"]
     made["weight"] = Shape((op.dim(made["in_channels"]), op.dim(out_channels) // groups, *kernel))
     made["bias"] = Shape((op.dim(out_channels),)) if bias is not False else None
     return made
@@ -80,10 +80,14 @@ def _layer(
     kernel, stride, dilation = op.per_axis(kernel_size, stride, dilation)
     _check_ranges(op, {"in_channels": (op.dim(in_channels),), "out_channels": (op.dim(out_channels),)}, least=0)
     _check_ranges(op, {"groups": (op.dim(groups),), "kernel_size": kernel, "stride": stride, "dilation": dilation})
-    _check_groups(op, op.dim(in_channels), op.dim(out_channels), op.dim(groups))
+    for channels in (op.dim(in_channels), op.dim(out_channels)):
+        dims.at_least(channels, 1)
+    # With a wrong number of groups there is no layer; what follows goes on as if there were one group.
+    fits = _check_groups(op, op.dim(in_channels), op.dim(out_channels), op.dim(groups))
     if isinstance(padding_mode, str) and padding_mode not in PADDING_MODES:
         _unknown_word(op, "padding_mode", padding_mode, PADDING_MODES)
-    return {"in_channels": in_channels, "kernel_size": kernel, "stride": stride, "dilation": dilation}
+    made = {"in_channels": in_channels, "kernel_size": kernel, "stride": stride, "dilation": dilation}
+    return {**made, "groups": groups if fits else 1}
 
 
 def _check_ranges(op: Op, named: dict[str, tuple[Dim, ...]], least: int = 1) -> None:
@@ -97,28 +101,26 @@ def _check_ranges(op: Op, named: dict[str, tuple[Dim, ...]], least: int = 1) -> 
                 break
 
 
-def _check_groups(op: Op, in_channels: Dim, out_channels: Dim, groups: Dim) -> None:
+def _check_groups(op: Op, in_channels: Dim, out_channels: Dim, groups: Dim) -> bool:
+    """Both numbers of channels must be multiples of groups.  Returns false if it was reported."""
     if le(groups, 0):
-        return
+        return False
     fix = None
     if isinstance(in_channels, int) and isinstance(out_channels, int):
         fix = _common_divisors(in_channels, out_channels)
-    if not op.require(
-        divides(groups, in_channels),
-        catalogue.in_channels_groups(channels=in_channels, groups=groups, fix=fix),
-        "groups",
-    ):
-        return
+    facts = {"groups": groups, "fix": fix}
+    if divides(groups, in_channels) is False:
+        op.fail(catalogue.in_channels_groups(channels=in_channels, **facts), "groups")
+        return False
     if divides(groups, out_channels) is not False:
-        return
+        return True
     if eq(groups, in_channels) and isinstance(out_channels, int) and isinstance(groups, int):
         near = max(groups, round(out_channels / groups) * groups)
-        op.fail(
-            catalogue.depthwise_multiple(groups=groups, channels=out_channels, fix=f"write out_channels={near}"),
-            "out_channels",
-        )
+        facts["fix"] = f"write out_channels={near}"
+        op.fail(catalogue.depthwise_multiple(channels=out_channels, **facts), "out_channels")
     else:
-        op.fail(catalogue.out_channels_groups(channels=out_channels, groups=groups, fix=fix), "groups")
+        op.fail(catalogue.out_channels_groups(channels=out_channels, **facts), "groups")
+    return False
 
 
 def _common_divisors(a: int, b: int) -> str | None:

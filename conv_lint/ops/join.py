@@ -73,13 +73,17 @@ def _join(
         if size is None:
             out.append(op.unknown(0))
             continue
+        first = size
         for j, other in enumerate(column):
-            if other is None or j == holder or op.equate(size, other) is not False or reported:
+            if other is None or j == holder or op.equate(first, other) is not False:
+                continue
+            size = op.unknown()  # one mistake, one finding: nothing behind it is said of this size
+            if reported:
                 continue
             left, right = shapes[holder], shapes[j]
             assert left is not None
             assert right is not None
-            _disagree(op, left, right, (size, other), i, dim, i - count)
+            _disagree(op, left, right, (first, other), i, dim, i - count)
             reported = True
         out.append(size)
     return Shape(out)

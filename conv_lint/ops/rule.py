@@ -346,7 +346,7 @@ class Op:
         rank = usual[-1] if self.world.batched else usual[0]
         names = _AXES.get(rank if rank == usual[-1] else rank + 1, ())[rank != usual[-1] :]
         missing = [names[i] if i < len(names) else "N" for i in range(rank - len(known))]
-        sizes = tuple(dims.unknown(1) if name == "C" else dims.symbol(name) for name in missing)
+        sizes = tuple(dims.unknown(1) if name == "C" else dims.symbol(name, 1 if name == "B" else 2) for name in missing)
         self.world.settle(rest, sizes, len(usual) > 1)
         return Shape((*sizes, *known), input.step, input.dtype)
 
