@@ -140,14 +140,15 @@ def torchvision_models() -> list[str]:
             size = "1,3,299,299" if "inception" in name else SIZE
         if ".quantization." in factory:
             continue
-        out.append(f"{factory}:{size}")
+        offline = ":weights_backbone=None" if ".segmentation." in factory else ""
+        out.append(f"{factory}:{size}{offline}")
     return out
 
 
 def main() -> int:
     """Compare the models that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("factories", nargs="*", help="package.module.factory[:B,C,H,W]")
+    parser.add_argument("factories", nargs="*", help="package.module.factory[:B,C,H,W[:keyword=value]]")
     parser.add_argument("--torchvision", action="store_true")
     parser.add_argument("--reasons", type=int, default=3, help="print so many reasons per model")
     options = parser.parse_args()
@@ -157,8 +158,9 @@ def main() -> int:
     warnings.simplefilter("ignore")
     total: collections.Counter[str] = collections.Counter()
     for item in [*options.factories, *(torchvision_models() if options.torchvision else [])]:
-        factory, _, size = item.partition(":")
-        row = compare(factory, size or SIZE)
+        factory, _, rest = item.partition(":")
+        size, _, arguments = rest.partition(":")
+        row = compare(factory, size or SIZE, arguments)
         total.update({k: row[k] for k in ("agreed", "differed", "unknown")})
         print(f"{factory:60} agreed {row['agreed']:4} differed {row['differed']:3} unknown {row['unknown']:4}"
               f"  {row['seconds']:.2f} s")

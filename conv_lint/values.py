@@ -188,10 +188,11 @@ class Choice(Unknown):
 class Tensor:
     """A tensor: its shape as far as it is known, the kind of its numbers, and the step that made it.
 
-    ``sure`` is false for an argument of ``forward`` that may be something else (a list, a dict).
+    ``sure`` is false for an argument of ``forward`` that may be something else (a list, a dict).  ``numbers``: a number
+    or nested lists of them where they are known, ``None`` otherwise.
     """
 
-    __slots__ = ("attrs", "dtype", "parameter", "shape", "step", "sure")
+    __slots__ = ("attrs", "dtype", "numbers", "parameter", "shape", "step", "sure")
 
     def __init__(
         self,
@@ -203,6 +204,7 @@ class Tensor:
     ) -> None:
         self.shape, self.step, self.dtype, self.sure, self.parameter = shape, step, dtype, sure, parameter
         self.attrs: dict[str, Value] = {}
+        self.numbers: Any = None
 
     def __repr__(self) -> str:
         return f"Tensor{self.shape!r}"

@@ -25,6 +25,8 @@ from conv_lint.interpreter.objects import (
 from conv_lint.interpreter.sequences import members
 from conv_lint.values import Choice, Dict, External, Iter, List, Tensor, Unknown, Value
 
+_NAMES = ("__name__", "__qualname__", "__module__", "__doc__")
+
 
 def get(machine: Machine, frame: Frame, node: cst.CSTNode | None, base: Value, name: str) -> Value:
     """The value of ``base.name``."""
@@ -54,7 +56,7 @@ def get(machine: Machine, frame: Frame, node: cst.CSTNode | None, base: Value, n
             return Unknown("the number of elements of an unknown shape") if name == "numel" else Method(base, name)
         case Function():
             return base.attrs.get(
-                name, base.name if name in ("__name__", "__qualname__") else Unknown(f"{name} of a function")
+                name, base.name if name in _NAMES else Unknown(f"{name} of a function")
             )
         case Partial():
             parts: dict[str, Value] = {"func": base.function, "args": base.args, "keywords": Dict(base.kwargs)}

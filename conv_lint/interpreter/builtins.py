@@ -65,7 +65,12 @@ def _listed(c: Context, value: Value) -> List:
 
 @native("builtins.list", "builtins.set", "builtins.frozenset", "collections.deque")
 def _list(c: Context, value: Value = (), maxlen: Value = None) -> Value:
-    return _listed(c, value)
+    made = _listed(c, value)
+    if c.name.endswith("set") and not made.open:
+        if constants(c.machine, tuple(made.items)) is None:
+            return List(made.items, "a set of unknown values")
+        return List(dict.fromkeys(made.items))
+    return made
 
 
 @native("builtins.tuple")
@@ -224,6 +229,8 @@ def _min(c: Context, *values: Value, key: Value = None, default: Value = None) -
 
 @native("builtins.int", "math.floor", "math.trunc", "numpy.floor", "numpy.int64", "numpy.int32", "torch.jit.annotate")
 def _int(c: Context, value: Value = 0, base: Value = 10) -> Value:
+    if isinstance(value, Tensor) and isinstance(value.numbers, (int, float)):
+        value = value.numbers
     if isinstance(value, (int, float, str)):
         try:
             return int(value)

@@ -168,8 +168,7 @@ def _rounds(machine: Machine, frame: Frame, node: Any, loop: cst.CompFor, out: l
     items = items_of(machine, over)
     if items is None or len(items) > machine.limits.rounds:
         reason = over.reason if isinstance(over, Unknown) else "runs over unknown items"
-        element = over.items[0] if isinstance(over, List) and len(over.items) == 1 else Unknown(reason)
-        assign(machine, frame, loop.target, element)
+        assign(machine, frame, loop.target, Unknown(reason))
         _round(machine, frame, node, loop, out)
         return reason
     for item in items:

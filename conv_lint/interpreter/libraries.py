@@ -34,6 +34,10 @@ class Context:
         """Call a value of the checked program."""
         return call_value(self.machine, self.frame, self.node, function, list(args), kwargs)
 
+    def call_torch(self, name: str, *args: Value, **kwargs: Value) -> Value:
+        """Call a function of torch by its full name."""
+        return self.call(External(name), *args, **kwargs)
+
     def truth(self, value: Value) -> bool | Condition:
         from conv_lint.interpreter.expressions import truth_of
 
@@ -130,6 +134,7 @@ def constants(machine: Machine, values: tuple[Value, ...]) -> list[Any] | None:
 
 def call(machine: Machine, frame: Frame, node: cst.CSTNode | None, function: External, arguments: Arguments) -> Value:
     """Call a library's function or class."""
+    import conv_lint.interpreter.arrays
     import conv_lint.interpreter.builtins  # registers Python's own functions
     import conv_lint.interpreter.torch_api  # noqa: F401  and those of torch that are no op
     from conv_lint.interpreter import modules
@@ -145,6 +150,8 @@ def call(machine: Machine, frame: Frame, node: cst.CSTNode | None, function: Ext
         )
     if tensors.row_of(name) is not None:
         return tensors.call(machine, frame, node, name, arguments.args, arguments.kwargs, arguments.open)
+    if name.startswith("torch.nn.init."):
+        return arguments.args[0] if arguments.args else None
     if name.startswith("math.") or name in ("numpy.prod", "numpy.sqrt", "numpy.log2", "numpy.sum", "numpy.gcd"):
         return _mathematics(machine, name, arguments)
     return machine.unknown(f"{name.removeprefix('builtins.')} is not known", frame, node)

@@ -91,8 +91,6 @@ def _element(machine: Machine, over: Value) -> Callable[[], Value]:
 
     if isinstance(over, Tensor):
         return lambda: tensors.piece(machine, over, None)
-    if isinstance(over, List) and len(over.items) == 1 and not isinstance(over.items[0], Unknown):
-        return lambda: over.items[0]
     reason = over.reason if isinstance(over, Unknown) else "an item of something unknown"
     return lambda: Unknown(reason)
 

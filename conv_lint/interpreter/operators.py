@@ -205,6 +205,11 @@ def augmented(machine: Machine, frame: Frame, node: cst.AugAssign, left: Value, 
         else:
             left.items.extend(more)
         return left
+    if isinstance(left, Instance) and left.torch_name == "torch.nn.ModuleList" and kind is cst.Add:
+        from conv_lint.interpreter.modules import add_all
+
+        add_all(machine, left, right)
+        return left
     if isinstance(left, Dict) and isinstance(right, Dict):
         machine.journal.touch(left)
         left.items.update(right.items)

@@ -13,6 +13,7 @@ from conv_lint.dims import Dim, Expr
 from conv_lint.finding import Report, Step
 from conv_lint.interpreter import locate
 from conv_lint.interpreter.machine import Machine
+from conv_lint.interpreter.numbers import compute, to_value
 from conv_lint.interpreter.objects import Frame, Instance, Method, Sizes
 from conv_lint.ops.rule import Op, Plain, Row, Signature, run
 from conv_lint.values import (
@@ -179,7 +180,10 @@ def run_row(
     op = Op(row.name, row.n, label, bound, world)
     op.training = machine.training if isinstance(machine.training, bool) else None
     steps = tuple(a.step for a in _tensors([*args, *kwargs.values()]) if a.step is not None)
-    return execute(machine, frame, node, row.rule, op, bound, world, steps, None)
+    result = execute(machine, frame, node, row.rule, op, bound, world, steps, None)
+    if isinstance(result, Tensor):
+        result.numbers = compute(name, [machine.resolve(a) for a in args], kwargs)
+    return result
 
 
 def guarded(rule: Any, op: Op, values: Mapping[str, Any]) -> Any:
@@ -240,6 +244,11 @@ def execute(
 
 def index(machine: Machine, frame: Frame, node: cst.CSTNode, base: Tensor, at: Value) -> Value:
     """``x[index]``."""
+    if isinstance(base.numbers, list) and isinstance(at, (int, slice)):
+        try:
+            return _of_numbers(base.numbers[at], base)
+        except (IndexError, TypeError):
+            pass
     return call(machine, frame, node, "torch.Tensor.__getitem__", [base, at], {})
 
 
@@ -248,7 +257,21 @@ def piece(machine: Machine, base: Tensor, position: int | None) -> Value:
     shape = machine.shape(base.shape)
     if shape.rest is not None:
         return Unknown("a piece of a tensor of unknown rank")
-    return Tensor(Shape(shape[1:]), base.step, base.dtype)
+    made = Tensor(Shape(shape[1:]), base.step, base.dtype)
+    if isinstance(base.numbers, list) and position is not None and position < len(base.numbers):
+        made.numbers = base.numbers[position]
+    return made
+
+
+def _of_numbers(values: Any, base: Tensor) -> Tensor:
+    sizes: list[int] = []
+    inner = values
+    while isinstance(inner, list):
+        sizes.append(len(inner))
+        inner = inner[0] if inner else None
+    made = Tensor(Shape(sizes), base.step, base.dtype)
+    made.numbers = values
+    return made
 
 
 PROPERTIES = frozenset({"T", "mT", "H", "mH", "real", "imag"})
@@ -285,7 +308,7 @@ def attribute(machine: Machine, frame: Frame, node: cst.CSTNode | None, base: Te
 
 
 #: Methods that are answered here, because they need the value rather than its shape.
-METHODS = frozenset({"size", "dim", "ndimension", "view", "item", "tolist", "numpy", "backward", "numel"})
+METHODS = frozenset({"astype", "copy", "size", "dim", "ndimension", "view", "item", "tolist", "numpy", "backward", "numel"})
 
 
 def call_method(
@@ -299,16 +322,24 @@ def call_method(
     open: str | None,
 ) -> Value:
     """``x.name(...)``."""
+    if name == "transpose" and len(args) > 2:
+        name = "permute"  # an array's transpose takes all axes
     shape = machine.shape(base.shape)
     if name in ("size", "dim", "ndimension") and shape.rest is not None:
         index_of = args[0] if args else kwargs.get("dim")
         if name == "size" and isinstance(index_of, int):
             return machine.peek(base, index_of)
         return Sizes(base) if name == "size" and index_of is None else Unknown(shape.rest.reason)
+    if name in ("astype", "copy"):
+        return base
     if name in ("item", "tolist", "numpy"):
+        if base.numbers is not None:
+            return base if name == "numpy" else to_value(base.numbers)
+        if name == "numpy":
+            return base
         if name == "tolist" and shape.rest is None and len(shape) == 1 and isinstance(shape[0], int):
             return List([Unknown("a number of a tensor") for _ in range(shape[0])])
-        return Unknown("the value of a tensor") if name != "numpy" else Unknown("a numpy array")
+        return Unknown("the value of a tensor")
     if name in ("backward", "register_hook", "retain_grad", "copy_", "set_"):
         return base if name == "copy_" else None
     if name in ("share_memory_", "requires_grad_", "record_stream"):

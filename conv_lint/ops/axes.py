@@ -307,6 +307,18 @@ def _diagonal(op: Op, rows: Dim, columns: Dim, offset: object) -> Dim:
     return dims.maximum(dims.minimum(rows, columns), 0)
 
 
+@shape_rule(
+    "torch.diff(input, n=1, dim=-1, prepend=None, append=None)",
+    "Tensor.diff(input, n=1, dim=-1, prepend=None, append=None)",
+)
+def diff(op: Op, input: Shape, n: Arg, dim: Arg, prepend: Arg, append: Arg) -> Result:
+    """(\\*, size, \\*) -> (\\*, size - n, \\*)."""
+    axis, by = op.axis(input, dim), op.dim(n)
+    if prepend is not None or append is not None:
+        return tuple(tuple.__iter__(input.replaced(axis, op.unknown(0))))
+    return tuple(tuple.__iter__(input.replaced(axis, dims.maximum(input[axis] - by, 0))))
+
+
 @shape_rule("torch.diag(input, diagonal=0, *, out=None)", "Tensor.diag(input, diagonal=0)")
 def diag(op: Op, input: Shape, diagonal: Arg) -> Result:
     """(n,) -> a square matrix with this diagonal; a matrix -> its diagonal (torch.diag)."""

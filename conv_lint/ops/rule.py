@@ -39,8 +39,13 @@ SURFACES = {
     "Tensor.": "torch.Tensor.",
     "einops.": "einops.",
 }
-#: torch takes these names of numpy's for its own.
-NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim"}
+#: torch takes these names, numpy's and those of its overloads, for its own.
+NUMPY_NAMES = {
+    "axis": "dim",
+    "keepdims": "keepdim",
+    "indices": "indices_or_sections",
+    "sections": "indices_or_sections",
+}
 #: A name below one of these is a layer, ``torch.nn.functional`` aside.
 LAYER_PACKAGES = ("torch.nn.", "einops.layers.")
 F = TypeVar("F", bound=Callable[..., Any])

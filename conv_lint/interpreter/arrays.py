@@ -1,0 +1,70 @@
+"""numpy arrays: for shapes they are tensors, and small known ones keep their numbers."""
+
+from __future__ import annotations
+
+from conv_lint.interpreter import numbers, tensors
+from conv_lint.interpreter.libraries import Context, native
+from conv_lint.interpreter.sequences import items_of
+from conv_lint.values import List, Tensor, Unknown, Value, any_shape
+
+
+@native("numpy.linspace", "numpy.arange")
+def _numbered(c: Context, *values: Value, **more: Value) -> Value:
+    made = c.call_torch(c.name.replace("numpy.", "torch."), *values, **more)
+    return made if isinstance(made, Tensor) else Unknown("an array of unknown numbers")
+
+
+@native("numpy.array", "numpy.asarray", "numpy.ascontiguousarray", "numpy.copy")
+def _array(c: Context, value: Value = (), **more: Value) -> Value:
+    if isinstance(value, Tensor):
+        return value
+    return c.call_torch("torch.tensor", value) if isinstance(value, (List, tuple)) else Unknown("an array of unknown data")
+
+
+@native("numpy.zeros", "numpy.ones", "numpy.empty", "numpy.full", "numpy.random.random", "numpy.random.random_sample",
+        "numpy.random.uniform", "numpy.random.normal", "numpy.random.randint")  # fmt: skip
+def _sized(c: Context, *values: Value, **more: Value) -> Value:
+    """The size is the first argument, or named ``size`` or ``shape``."""
+    drawn = c.name.rpartition(".")[2] in ("uniform", "normal", "randint")
+    size = more.get("size", more.get("shape"))
+    if size is None and values and not drawn:
+        size = values[0]
+    if size is None and drawn and len(values) > 2:
+        size = values[2]
+    return c.call_torch("torch.zeros", size) if size is not None else Unknown("a random number")
+
+
+@native("numpy.random.rand", "numpy.random.randn")
+def _random(c: Context, *sizes: Value) -> Value:
+    return c.call_torch("torch.rand", *sizes) if sizes else Unknown("a random number")
+
+
+@native("torch.from_numpy", "numpy.float32", "numpy.float64", "numpy.uint8")
+def _same(c: Context, value: Value = 0) -> Value:
+    if isinstance(value, Tensor) or (isinstance(value, (int, float)) and c.name != "torch.from_numpy"):
+        return value
+    return Tensor(any_shape("an array of unknown shape")) if c.name == "torch.from_numpy" else Unknown("a number")
+
+
+@native("numpy.transpose")
+def _transpose(c: Context, value: Value, axes: Value = None) -> Value:
+    if not isinstance(value, Tensor):
+        return Unknown("an array that is not known")
+    return c.call_torch("torch.Tensor.T", value) if axes is None else c.call_torch("torch.permute", value, axes)
+
+
+@native("numpy.expand_dims")
+def _expand_dims(c: Context, value: Value, axis: Value) -> Value:
+    return c.call_torch("torch.unsqueeze", value, axis) if isinstance(value, Tensor) else Unknown("an unknown array")
+
+
+@native("numpy.stack", "numpy.concatenate")
+def _joined(c: Context, values: Value, axis: Value = 0) -> Value:
+    name = "torch.stack" if c.name.endswith("stack") else "torch.cat"
+    items = items_of(c.machine, values)
+    if items is None or not all(isinstance(i, Tensor) for i in items):
+        return Unknown("joined from arrays that are not known")
+    return c.call_torch(name, values, axis)
+
+
+__all__ = ["numbers", "tensors"]
