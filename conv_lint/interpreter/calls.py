@@ -234,6 +234,7 @@ def run_function(
     machine: Machine, caller: Frame, node: cst.CSTNode | None, function: Function, arguments: Arguments
 ) -> Value:
     """Bind the arguments, run the body, return its value."""
+    from conv_lint.interpreter import contracts
     from conv_lint.interpreter.expressions import evaluate
     from conv_lint.interpreter.statements import run_body, suite
 
@@ -254,6 +255,7 @@ def run_function(
         except PythonRaise:
             pass
         return Iter(frame.yields)
+    contracts.hold(machine, frame, function)
     return run_body(machine, frame, suite(function.node.body))
 
 

@@ -1,7 +1,8 @@
 """What is run, in order: the module's own code, test functions, factories with their defaults, every nn.Module class.
 
 Each entry but the first runs on a state of its own.  Where only the assumption that an input of unknown rank is a
-batch leads to findings, the entry is run again with a single sample: a finding must stand either way.
+batch leads to findings, the entry is run again with a single sample: a finding must stand either way.  A run that
+raises, or that works only for one certain height or width, counts as one that does not work.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from functools import partial
 import libcst as cst
 
 from conv_lint import dims
+from conv_lint.inputs import Malformed, from_annotation
 from conv_lint.interpreter.calls import Arguments, call_value, call_with
 from conv_lint.interpreter.imports import dotted
 from conv_lint.interpreter.journal import Facts, Journal
@@ -87,16 +89,18 @@ def _attempt(machine: Machine, entry: Callable[[], None]) -> None:
     _isolated(machine, entry)
     found = machine.findings[before:]
     if found and machine.rank_was_assumed:
-        machine.prefer_batched = False
-        _isolated(machine, entry)
+        machine.prefer_batched, machine.strained = False, False
+        raised = _isolated(machine, entry)
         machine.prefer_batched = True
         again = machine.findings[before + len(found) :]
         del machine.findings[before:]
-        if again:
+        if again or raised or machine.strained:
             machine.findings += found
 
 
-def _isolated(machine: Machine, entry: Callable[[], None]) -> None:
+def _isolated(machine: Machine, entry: Callable[[], None]) -> bool:
+    """Run one entry on facts and a journal of its own.  Returns whether the checked program raised."""
+    raised = False
     _reset(machine)
     machine.entry_start = machine.steps
     facts, journal, peeks = machine.facts, machine.journal, machine.peeks
@@ -104,11 +108,13 @@ def _isolated(machine: Machine, entry: Callable[[], None]) -> None:
     machine.journal.begin()
     try:
         entry()
-    except (PythonRaise, OutOfBudget, RecursionError):
+    except (PythonRaise, OutOfBudget, RecursionError) as error:
+        raised = isinstance(error, PythonRaise)
         del machine.journal.levels[1:]
     machine.journal.end()
     machine.facts, machine.journal, machine.peeks = facts, journal, peeks
     _reset(machine)
+    return raised
 
 
 # factories --------------------------------------------------------------------------------------------------
@@ -207,7 +213,11 @@ def _input(frame: Frame, parameter: cst.Param) -> Value:
     kinds = {w.rpartition(".")[2] for w in words} - {"Optional", "None", "Union"}
     if kinds <= {"Tensor", "FloatTensor", "LongTensor", "Variable", "Any"}:
         return new_input(name, frame, parameter, sure="Any" not in kinds)
-    if "Tensor" in kinds and len(kinds) > 1 and kinds & {"Annotated", "Float", "Shaped", "TensorType"}:
+    try:
+        declared = from_annotation(text)
+    except Malformed:
+        declared = None
+    if declared is not None:
         return new_input(name, frame, parameter, sure=True)
     if kinds == {"int"}:
         return dims.symbol(name, None)

@@ -90,6 +90,7 @@ class Machine:
     catching: int = 0
     prefer_batched: bool = True
     rank_was_assumed: bool = False
+    strained: bool = False
     watch: Callable[[LayerCall], None] | None = None
     training: Value = True
     started: float = field(default_factory=time.monotonic)
@@ -173,6 +174,8 @@ class Machine:
         symbol, value = solved
         if isinstance(value, int) and symbol.low is not None and value < symbol.low:
             return
+        if isinstance(value, int) and symbol.given and symbol.name in "HWLD":
+            self.strained = True
         self.journal.touch(self.facts)
         known = {symbol: value}
         sizes = {s: dims.substitute(d, known) for s, d in self.facts.sizes.items()}

@@ -88,6 +88,7 @@ class Function:
     kind: str = ""
     attrs: dict[str, Value] = field(default_factory=dict)
     is_generator: bool | None = None
+    declared: Any = None
 
     def __repr__(self) -> str:
         return f"Function({self.name})"

@@ -199,7 +199,7 @@ def _ranked(op: Op, input: Shape, pattern: Pattern) -> Sequence[Dim]:
     if missing < 0:
         _wrong_rank(op, Shape(input.known, input.step), pattern, str(len(groups)))
     sizes = tuple(_named_size(group) for group in groups[:missing])
-    op.world.settle(input.rest, sizes)
+    op.world.settle(input.rest, sizes, False)
     return (*sizes, *input.known)
 
 
@@ -326,7 +326,7 @@ def _einsum_operand(
         leading = tuple(dims.symbol(str(axis)) for axis in axes[:missing])
         if count < len(shape.known):
             raise CannotTell("number of dimensions")
-        op.world.settle(shape.rest, leading)
+        op.world.settle(shape.rest, leading, False)
         shape = Shape((*leading, *shape.known), shape.step, shape.dtype)
     before = axes.index(ELLIPSIS) if side.has_ellipsis else count
     extra = len(shape) - count

@@ -133,10 +133,15 @@ def _move_last(input: Shape, axis: int, takes: Dim) -> str | None:
     return "x.transpose(1, 2) first" if count == 3 else f"x.permute({', '.join(map(str, order))}) first"
 
 
+def _counted(op: Op) -> str | None:
+    """The argument that stands for the layer in a finding."""
+    return next((n for n in ("num_features", "num_channels", "num_groups") if n in op.args), None)
+
+
 def _check_values(op: Op, input: Shape, sizes: tuple[Dim, ...], what: str, when: str | None = None) -> None:
     """One value alone has no variance (torch's ``_verify_batch_size``): CONV305, for known sizes only."""
     if all(isinstance(size, int) for size in sizes) and dims.product(sizes) == 1:
-        op.fail(catalogue.one_value_per_channel(when=when, what=what, given=input, source=op.origin(input)))
+        op.fail(catalogue.one_value_per_channel(when=when, what=what, given=input, source=op.origin(input)), _counted(op))
 
 
 # instance norm ----------------------------------------------------------------------------------------------

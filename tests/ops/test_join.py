@@ -127,7 +127,7 @@ def test_the_message_of_cat() -> None:
         "cat along dim 1: the tensors must agree elsewhere but dimension 2 is 56 and 57:"
         " (1, 64, 56, 56) and (1, 64, 57, 57) (up1 and enc1)"
     )
-    assert result == (1, 128, 56, 56)
+    assert tuple(result)[:2] == (1, 128)
     _, (report,) = evaluate("torch.cat", [Shape((2, 3)), Shape((2, 3, 4))], 1)
     assert "dimension count is 2 and 3" in report.message()
 
@@ -143,7 +143,7 @@ def test_cat_of_what_is_not_known() -> None:
     assert tuple(tuple.__iter__(evaluate("torch.cat", parts, -2)[0])) == (rest, 96, 8)
     parts = [Shape((rest, 64, 8)), Shape((other, 7))]  # type: ignore[arg-type]
     result, (report,) = evaluate("torch.cat", parts, -2)
-    assert names(result) == ["...", "?", "8"]
+    assert names(result) == ["...", "?", "?"]
     assert report.rule.code == "CONV206"
     assert evaluate("torch.cat", [Shape((rest,)), Shape((other,))], 1) == (None, [])  # type: ignore[arg-type]
     assert evaluate("torch.cat", Unknown("?"), 1) == (None, [])

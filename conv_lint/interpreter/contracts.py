@@ -1,0 +1,151 @@
+"""Declared shapes of parameters, held against what is passed: annotations and comments at a ``def``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import libcst as cst
+
+from conv_lint import catalogue, dims
+from conv_lint.dims import Dim
+from conv_lint.inputs import Declared, Malformed, from_annotation, from_comment, sizes_for
+from conv_lint.interpreter import locate
+from conv_lint.interpreter.machine import Machine
+from conv_lint.interpreter.objects import Frame, Function
+from conv_lint.values import Shape, Tensor
+
+#: What is declared at each ``def``, by node: parsed once.
+_Declarations = dict[str, tuple[Declared, cst.CSTNode]]
+
+
+def hold(machine: Machine, frame: Frame, function: Function) -> None:
+    """Hold the tensors in a new frame against the shapes that its function declares.
+
+    What is not known yet is settled by the declaration; what definitely differs is CONV502 at the call.
+    """
+    declared = _declared(machine, function)
+    names: dict[str, Dim] = {}
+    for name, (shape, node) in declared.items():
+        value = machine.resolve(frame.locals.get(name))
+        if isinstance(value, Tensor):
+            _hold_one(machine, frame, function, name, value, shape, node, names)
+
+
+def _hold_one(
+    machine: Machine,
+    frame: Frame,
+    function: Function,
+    name: str,
+    value: Tensor,
+    declared: Declared,
+    node: cst.CSTNode,
+    names: dict[str, Dim],
+) -> None:
+    wanted = sizes_for(declared, names)
+    shape = machine.shape(value.shape)
+    value.sure = True
+    if shape.rest is not None:
+        missing = len(wanted) - len(shape.known)
+        if missing >= 0 and not declared.rest:
+            machine.settle(shape.rest, wanted[:missing])
+        shape = machine.shape(value.shape)
+    given = shape.known
+    if not declared.rest and shape.rest is None and len(given) != len(wanted):
+        _broken(machine, frame, function, name, shape, declared, node)
+        return
+    for a, b in zip(reversed(given), reversed(wanted)):
+        answer = dims.eq(machine.size(a), machine.size(b))
+        if answer is False:
+            _broken(machine, frame, function, name, shape, declared, node)
+            return
+        if answer is None:
+            machine.equate(a, b)
+
+
+def _broken(
+    machine: Machine, frame: Frame, function: Function, name: str, given: Shape, declared: Declared, node: cst.CSTNode
+) -> None:
+    assert frame.call is not None
+    label = f"{function.owner.name}.{function.name}" if function.owner is not None else function.name
+    report = catalogue.call_contract(layer=label, given=given, name=name, annotated=declared.text)
+    expression, caller = frame.arguments.get(name, (frame.call.node, frame.call.frame))
+    locate.report_at(machine, caller or frame.call.frame, expression, report)
+
+
+# reading ----------------------------------------------------------------------------------------------------
+
+
+def _declared(machine: Machine, function: Function) -> _Declarations:
+    if function.declared is None:
+        found: _Declarations = {}
+        if isinstance(function.node, cst.FunctionDef):
+            for name, text, node, is_comment in _texts(function):
+                _read(machine, function, found, name, text, node, is_comment)
+        function.declared = found
+    return function.declared  # type: ignore[no-any-return]
+
+
+def _read(
+    machine: Machine,
+    function: Function,
+    found: _Declarations,
+    name: str,
+    text: str,
+    node: cst.CSTNode,
+    is_comment: bool,
+) -> None:
+    parameters = [p.name.value for p in _parameters(function)]
+    try:
+        if is_comment:
+            parsed = from_comment(text)
+            if parsed is None:
+                return
+            label, declared = parsed
+            target = label if label is not None else name
+            if target in parameters:
+                found.setdefault(target, (declared, node))
+        else:
+            shape = from_annotation(text)
+            if shape is not None:
+                found[name] = (shape, node)
+    except Malformed as error:
+        frame = Frame(function.tree, function.frame.namespace)
+        report = catalogue.malformed_annotation(text=text.lstrip("# "), name=name, problem=str(error))
+        locate.report_at(machine, frame, node, report)
+
+
+def _parameters(function: Function) -> list[cst.Param]:
+    params = function.node.params
+    return [*params.posonly_params, *params.params, *params.kwonly_params]
+
+
+def _texts(function: Function) -> Iterator[tuple[str, str, cst.CSTNode, bool]]:
+    """Name, text and node of everything at a ``def`` that may declare a shape; annotations first.
+
+    A comment without a name speaks of the parameter on its line; on the line of the ``def`` or above it, of the first
+    one behind ``self``.
+    """
+    node = function.node
+    assert isinstance(node, cst.FunctionDef)
+    parameters = _parameters(function)
+    for parameter in parameters:
+        if parameter.annotation is not None:
+            inner = parameter.annotation.annotation
+            yield parameter.name.value, function.tree.module.code_for_node(inner), inner, False
+    for parameter in parameters:
+        after = [parameter.whitespace_after_param]
+        if isinstance(parameter.comma, cst.Comma):
+            after.append(parameter.comma.whitespace_after)
+        for space in after:
+            if isinstance(space, cst.ParenthesizedWhitespace) and space.first_line.comment is not None:
+                yield parameter.name.value, space.first_line.comment.value, parameter, True
+    behind_self = [p for p in parameters if p.name.value not in ("self", "cls")]
+    if not behind_self:
+        return
+    first = behind_self[0]
+    comments = [line.comment for line in node.leading_lines]
+    if isinstance(node.body, cst.IndentedBlock):
+        comments.append(node.body.header.comment)
+    for comment in comments:
+        if comment is not None:
+            yield first.name.value, comment.value, first, True
