@@ -51,9 +51,7 @@ def static_calls(factory: str, size: str, arguments: str = "") -> tuple[list[Cal
         namespace = run_top_level(machine)
     model = namespace.frame.locals.get("model")
     paths = {id(m): path for path, m in walk(model)} if hasattr(model, "children") else {}
-    calls = [
-        (paths.get(id(c.module), c.module.path()), shape_of(machine, c.result)) for c in seen if is_leaf(c.module)
-    ]
+    calls = [(paths.get(id(c.module), c.module.path()), shape_of(machine, c.result)) for c in seen if is_leaf(c.module)]
     return calls, machine, time.perf_counter() - began
 
 
@@ -120,8 +118,13 @@ def compare(factory: str, size: str, arguments: str = "") -> dict[str, Any]:
         if verdict == "differed" and first is None:
             first = f"{path}: torch {shape}, we {given}"
     notes = [f"{n.place.line if n.place else '?'}: {n.reason}" for n in machine.notes]
-    return {**{k: counts[k] for k in ("agreed", "differed", "unknown")}, "seconds": seconds, "notes": notes,
-            "first": first, "findings": [f"{f.code} {f.message}" for f in machine.findings if f.code != "CONV302"]}
+    return {
+        **{k: counts[k] for k in ("agreed", "differed", "unknown")},
+        "seconds": seconds,
+        "notes": notes,
+        "first": first,
+        "findings": [f"{f.code} {f.message}" for f in machine.findings if f.code != "CONV302"],
+    }
 
 
 def torchvision_models() -> list[str]:
@@ -162,8 +165,10 @@ def main() -> int:
         size, _, arguments = rest.partition(":")
         row = compare(factory, size or SIZE, arguments)
         total.update({k: row[k] for k in ("agreed", "differed", "unknown")})
-        print(f"{factory:60} agreed {row['agreed']:4} differed {row['differed']:3} unknown {row['unknown']:4}"
-              f"  {row['seconds']:.2f} s")
+        print(
+            f"{factory:60} agreed {row['agreed']:4} differed {row['differed']:3} unknown {row['unknown']:4}"
+            f"  {row['seconds']:.2f} s"
+        )
         if row["first"]:
             print("    differs:", row["first"])
         for text in row.get("findings", ())[:3]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from dataclasses import dataclass
 
 import libcst as cst
@@ -28,11 +29,11 @@ class Result:
 
 def check(text: str, path: str, limits: Limits | None = None) -> Result:
     """Check the text of a file as if it lay at ``path``."""
-    before = sys.getrecursionlimit()
+    before, began = sys.getrecursionlimit(), time.monotonic()
     sys.setrecursionlimit(max(before, RECURSION))
     try:
         tree = Tree(path, text)
-        machine = Machine(tree, Project(path), limits or Limits())
+        machine = Machine(tree, Project(path), limits or Limits(), started=began)
         run_all(machine)
     except (cst.ParserSyntaxError, RecursionError):
         return Result([], [])

@@ -78,7 +78,11 @@ class Plugin:
             yield from self._notes(result.notes)
 
     def _notes(self, notes: Sequence[Any]) -> Iterator[tuple[int, int, str, type[Any]]]:
-        own = {(n.place.position, n.reason) for n in notes if n.place is not None and n.place.file.path.endswith(self._base())}
+        own = {
+            (n.place.position, n.reason)
+            for n in notes
+            if n.place is not None and n.place.file.path.endswith(self._base())
+        }
         for (line, column), reason in sorted(own):
             yield line, column, f"CONV901 not understood: {reason}", type(self)
 

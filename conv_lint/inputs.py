@@ -42,10 +42,16 @@ def _size(token: str) -> int | str | None:
         return None
     if token.startswith(("#", "?")) and _NAME.match(token[1:]):
         return None
-    name, equals, value = token.partition("=")
+    _name, equals, value = token.partition("=")
     if equals and value.strip().isdigit():
         return int(value)
-    if _NAME.match(token) or (_EXPRESSION.match(token) and re.search(r"\w", token) and " " not in token):
+    if _NAME.match(token):
+        return token
+    if _EXPRESSION.match(token) and re.search(r"\w", token):
+        try:
+            ast.parse(token, mode="eval")
+        except SyntaxError:
+            raise Malformed(f"{token!r} is no size") from None
         return token
     raise Malformed(f"{token!r} is no size")
 
@@ -62,7 +68,8 @@ def _sizes(tokens: list[str], text: str) -> Declared:
 
 _TENSOR = r"(?:\w+\.)*(?:Tensor|FloatTensor|Array)"
 _JAXTYPING = re.compile(
-    rf"(?:\w+\.)*(?:Float|Int|UInt|Bool|Num|Real|Shaped|Inexact|Complex|Integer|BFloat)\d*\[\s*{_TENSOR}\s*,\s*(.+)\]\Z", re.S
+    rf"(?:\w+\.)*(?:Float|Int|UInt|Bool|Num|Real|Shaped|Inexact|Complex|Integer|BFloat)\d*\[\s*{_TENSOR}\s*,\s*(.+)\]\Z",
+    re.S,
 )
 _ANNOTATED = re.compile(rf"(?:\w+\.)*Annotated\[\s*{_TENSOR}\s*,\s*(.+)\]\Z", re.S)
 _TENSORTYPE = re.compile(r"(?:\w+\.)*TensorType\[(.+)\]\Z", re.S)
@@ -113,12 +120,13 @@ def from_comment(text: str) -> tuple[str | None, Declared] | None:
 
     Raises :class:`Malformed` only for ``# shape: ...``; anything else that cannot be read is an ordinary comment.
     """
-    label = _LABEL.match(text.strip())
+    text = re.split(r"\s+#", text.strip())[0]  # behind a second "#": noqa and the like
+    label = _LABEL.match(text)
     sure = label is not None and label[1] is not None
     name = label[2] if label is not None else None
     if name in ("type", "noqa", "TODO", "FIXME", "pragma"):
         return None
-    body = label[3] if label is not None else text.strip().lstrip("#").strip()
+    body = label[3] if label is not None else text.lstrip("#").strip()
     try:
         return name, _from_body(body, sure)
     except Malformed:

@@ -1,4 +1,4 @@
-"""text -> libcst tree, with positions worked out only when someone asks.  The only file that knows libcst's internals."""
+"""text -> libcst tree, with positions worked out when someone asks.  The only file that knows libcst's internals."""
 
 from __future__ import annotations
 

@@ -18,7 +18,9 @@ def _numbered(c: Context, *values: Value, **more: Value) -> Value:
 def _array(c: Context, value: Value = (), **more: Value) -> Value:
     if isinstance(value, Tensor):
         return value
-    return c.call_torch("torch.tensor", value) if isinstance(value, (List, tuple)) else Unknown("an array of unknown data")
+    return (
+        c.call_torch("torch.tensor", value) if isinstance(value, (List, tuple)) else Unknown("an array of unknown data")
+    )
 
 
 @native("numpy.zeros", "numpy.ones", "numpy.empty", "numpy.full", "numpy.random.random", "numpy.random.random_sample",

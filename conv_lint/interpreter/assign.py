@@ -213,7 +213,7 @@ def delete(machine: Machine, frame: Frame, target: cst.CSTNode) -> None:
             elif isinstance(owner, (List, Dict)):
                 machine.journal.touch(owner)
                 try:
-                    del owner.items[index]  # type: ignore[call-overload, arg-type]
+                    del owner.items[index]  # type: ignore[arg-type]
                 except (KeyError, IndexError, TypeError):
                     owner.open = "an unknown item was deleted"
 

@@ -55,9 +55,7 @@ def get(machine: Machine, frame: Frame, node: cst.CSTNode | None, base: Value, n
         case Sizes():
             return Unknown("the number of elements of an unknown shape") if name == "numel" else Method(base, name)
         case Function():
-            return base.attrs.get(
-                name, base.name if name in _NAMES else Unknown(f"{name} of a function")
-            )
+            return base.attrs.get(name, base.name if name in _NAMES else Unknown(f"{name} of a function"))
         case Partial():
             parts: dict[str, Value] = {"func": base.function, "args": base.args, "keywords": Dict(base.kwargs)}
             return parts.get(name, Unknown(f"{name} of a partial"))

@@ -48,7 +48,7 @@ def _len(c: Context, value: Value) -> Value:
 def _range(c: Context, *bounds: Value) -> Value:
     if all(isinstance(b, int) for b in bounds) and 1 <= len(bounds) <= 3:
         try:
-            return range(*bounds)  # type: ignore[call-overload, no-any-return]
+            return range(*bounds)  # type: ignore[call-overload]
         except ValueError:
             return Unknown("an empty step")
     reason = next((b.reason for b in bounds if isinstance(b, Unknown)), "a range with unknown bounds")
@@ -205,7 +205,7 @@ def _extreme(c: Context, which: str, values: tuple[Value, ...], key: Value, defa
     if not items:
         return default
     if all(isinstance(i, (int, float)) for i in items):
-        return getattr(python, which)(items)  # type: ignore[no-any-return]
+        return getattr(python, which)(items)
     if not all(isinstance(i, (int, Expr, Unknown)) for i in items):
         return Unknown(f"the {which} of unknown items")
     pick = dims.maximum if which == "max" else dims.minimum
@@ -282,7 +282,7 @@ def _plain(c: Context, *values: Value) -> Value:
     if plain is None or (c.name.endswith("pow") and abs(plain[-1]) > 64):
         return Unknown("a number that is not known")
     try:
-        return getattr(python, c.name.rpartition(".")[2])(*plain)  # type: ignore[no-any-return]
+        return getattr(python, c.name.rpartition(".")[2])(*plain)
     except (TypeError, ValueError, ArithmeticError):
         return Unknown("a call that Python refuses")
 

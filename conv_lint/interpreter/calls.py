@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -215,7 +216,18 @@ def make_function(machine: Machine, frame: Frame, node: cst.FunctionDef | cst.La
     for parameter in (*node.params.posonly_params, *node.params.params, *node.params.kwonly_params):
         if parameter.default is not None:
             function.defaults[parameter.name.value] = evaluate(machine, frame, parameter.default)
-    return decorate(machine, frame, node, function) if isinstance(node, cst.FunctionDef) else function
+    if not isinstance(node, cst.FunctionDef):
+        return function
+    if frame.tree is machine.tree and any(_may_declare(p) for p in node.params.params):
+        from conv_lint.interpreter.contracts import declarations
+
+        declarations(machine, function)
+    return decorate(machine, frame, node, function)
+
+
+def _may_declare(parameter: cst.Param) -> bool:
+    annotation = parameter.annotation.annotation if parameter.annotation is not None else None
+    return isinstance(annotation, (cst.Subscript, cst.SimpleString))
 
 
 def call_function(
@@ -250,10 +262,8 @@ def run_function(
         return evaluate(machine, frame, function.node.body)
     if _is_generator(function):
         frame.yields = []
-        try:
+        with contextlib.suppress(PythonRaise):
             run_body(machine, frame, suite(function.node.body))
-        except PythonRaise:
-            pass
         return Iter(frame.yields)
     contracts.hold(machine, frame, function)
     return run_body(machine, frame, suite(function.node.body))
@@ -278,7 +288,7 @@ def _yields(node: cst.CSTNode) -> bool:
 def bind_parameters(machine: Machine, frame: Frame, caller: Frame, function: Function, arguments: Arguments) -> None:
     """Give each parameter its value, and remember the expression behind it."""
     params = function.node.params
-    positional = [p for p in (*params.posonly_params, *params.params)]
+    positional = [*params.posonly_params, *params.params]
     given, nodes = arguments.args, arguments.nodes
     kwargs = dict(arguments.kwargs)
     for parameter, value, node in zip(positional, given, nodes):

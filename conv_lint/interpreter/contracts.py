@@ -23,7 +23,7 @@ def hold(machine: Machine, frame: Frame, function: Function) -> None:
 
     What is not known yet is settled by the declaration; what definitely differs is CONV502 at the call.
     """
-    declared = _declared(machine, function)
+    declared = declarations(machine, function)
     names: dict[str, Dim] = {}
     for name, (shape, node) in declared.items():
         value = machine.resolve(frame.locals.get(name))
@@ -52,11 +52,15 @@ def _hold_one(
     given = shape.known
     if not declared.rest and shape.rest is None and len(given) != len(wanted):
         _broken(machine, frame, function, name, shape, declared, node)
+        frame.locals[name] = Tensor(Shape(wanted), value.step, value.dtype)
         return
     for a, b in zip(reversed(given), reversed(wanted)):
         answer = dims.eq(machine.size(a), machine.size(b))
         if answer is False:
             _broken(machine, frame, function, name, shape, declared, node)
+            if not declared.rest:
+                # The call is wrong, not the function: it goes on with what it declares.
+                frame.locals[name] = Tensor(Shape(wanted), value.step, value.dtype)
             return
         if answer is None:
             machine.equate(a, b)
@@ -72,10 +76,37 @@ def _broken(
     locate.report_at(machine, caller or frame.call.frame, expression, report)
 
 
+def hold_comment(machine: Machine, frame: Frame, node: cst.SimpleStatementLine) -> None:
+    """``x = self.conv(x)  # (B, 64, H, W)``: what the comment says of the assigned tensor must be true."""
+    comment = node.trailing_whitespace.comment
+    statement = node.body[0]
+    if comment is None or not isinstance(statement, cst.Assign) or len(statement.targets) != 1:
+        return
+    target = statement.targets[0].target
+    try:
+        parsed = from_comment(comment.value) if isinstance(target, cst.Name) else None
+    except Malformed:
+        return
+    if parsed is None or parsed[0] not in (None, getattr(target, "value", None)):
+        return
+    assert isinstance(target, cst.Name)
+    value, declared = machine.resolve(frame.locals.get(target.value)), parsed[1]
+    if not isinstance(value, Tensor) or declared.rest:
+        return
+    shape = machine.shape(value.shape)
+    if shape.rest is not None or len(shape) != len(declared.sizes):
+        return
+    wrong = [(g, w) for g, w in zip(shape, declared.sizes) if isinstance(g, int) and isinstance(w, int) and g != w]
+    if wrong:
+        report = catalogue.shape_annotation(name=target.value, annotated=declared.text, problem=f"it is {shape!r}")
+        locate.report_at(machine, frame, node, report)
+
+
 # reading ----------------------------------------------------------------------------------------------------
 
 
-def _declared(machine: Machine, function: Function) -> _Declarations:
+def declarations(machine: Machine, function: Function) -> _Declarations:
+    """The shapes that a function declares, by parameter; one that cannot be read is CONV503."""
     if function.declared is None:
         found: _Declarations = {}
         if isinstance(function.node, cst.FunctionDef):

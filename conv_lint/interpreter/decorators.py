@@ -33,7 +33,11 @@ def _apply(machine: Machine, frame: Frame, node: cst.BaseExpression, value: Valu
         return value
     decorator = evaluate(machine, frame, node)
     if isinstance(decorator, External) and decorator.name in NATIVES:
-        return call_value(machine, frame, node, decorator, [value], {}) if decorator.name.startswith("functools.") else value
+        return (
+            call_value(machine, frame, node, decorator, [value], {})
+            if decorator.name.startswith("functools.")
+            else value
+        )
     if not isinstance(decorator, (Function, Native)) and type(decorator).__name__ != "BoundMethod":
         return value  # a library's decorator, or one that is not known: registries, no_grad, jit, docs
     try:

@@ -50,7 +50,7 @@ def definitions(module: cst.Module) -> Iterator[cst.FunctionDef | cst.ClassDef]:
                 yield node
             elif isinstance(node, (cst.If, cst.Try, cst.Else)):
                 bodies.append(node.body.body)
-                if node.orelse is not None if not isinstance(node, cst.Else) else False:
+                if not isinstance(node, cst.Else) and node.orelse is not None:
                     bodies.append([node.orelse])
 
 
@@ -81,7 +81,7 @@ def _reset(machine: Machine) -> None:
     machine.journal.levels.clear()
 
 
-def _attempt(machine: Machine, entry: Callable[[], None]) -> None:
+def _attempt(machine: Machine, entry: Callable[[], object]) -> None:
     """Run one entry, undo what it changed, and keep the findings that do not hang on an assumed rank."""
     before = len(machine.findings)
     machine.rank_was_assumed = False
@@ -98,7 +98,7 @@ def _attempt(machine: Machine, entry: Callable[[], None]) -> None:
             machine.findings += found
 
 
-def _isolated(machine: Machine, entry: Callable[[], None]) -> bool:
+def _isolated(machine: Machine, entry: Callable[[], object]) -> bool:
     """Run one entry on facts and a journal of its own.  Returns whether the checked program raised."""
     raised = False
     _reset(machine)
@@ -209,7 +209,7 @@ def _input(frame: Frame, parameter: cst.Param) -> Value:
     if parameter.annotation is None:
         return new_input(name, frame, parameter)
     text = frame.tree.module.code_for_node(parameter.annotation.annotation).strip("\"' ")
-    words = [w for w in text.replace("[", " ").replace("]", " ").replace("|", " ").replace(",", " ").split()]
+    words = list(text.replace("[", " ").replace("]", " ").replace("|", " ").replace(",", " ").split())
     kinds = {w.rpartition(".")[2] for w in words} - {"Optional", "None", "Union"}
     if kinds <= {"Tensor", "FloatTensor", "LongTensor", "Variable", "Any"}:
         return new_input(name, frame, parameter, sure="Any" not in kinds)

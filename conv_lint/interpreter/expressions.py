@@ -58,7 +58,7 @@ def _name(machine: Machine, frame: Frame, node: cst.Name) -> Value:
 
 def _literal(machine: Machine, frame: Frame, node: cst.Integer | cst.Float | cst.Imaginary | cst.SimpleString) -> Value:
     try:
-        return ast.literal_eval(node.value)  # type: ignore[no-any-return]
+        return ast.literal_eval(node.value)
     except (ValueError, SyntaxError):
         return Unknown("a literal")
 
@@ -173,9 +173,9 @@ def _rounds(machine: Machine, frame: Frame, node: Any, loop: cst.CompFor, out: l
         return reason
     for item in items:
         assign(machine, frame, loop.target, item)
-        reason = _round(machine, frame, node, loop, out)
-        if reason is not None:
-            return reason
+        stopped = _round(machine, frame, node, loop, out)
+        if stopped is not None:
+            return stopped
     return None
 
 

@@ -78,8 +78,8 @@ class Journal:
         """Join the states after two branches into the branch that is now open."""
         for target in {**one, **two}:
             now = target.snapshot() if target not in one or target not in two else None
-            left = one[target] if target in one else now
-            right = two[target] if target in two else now
+            left = one.get(target, now)
+            right = two.get(target, now)
             self.touch(target)
             target.restore(join_states(condition, target, left, right))
 

@@ -77,7 +77,7 @@ def native(*names: str) -> Callable[[NativeFunction], NativeFunction]:
     return register
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _signature(function: NativeFunction) -> inspect.Signature:
     return inspect.signature(function)
 
@@ -170,7 +170,7 @@ def _mathematics(machine: Machine, name: str, arguments: Arguments) -> Value:
         return Unknown("a number that is not known")
     function = sum if last == "sum" else getattr(math, last, None)
     try:
-        return function(*plain) if function is not None else Unknown(f"{name} is not known")  # type: ignore[no-any-return]
+        return function(*plain) if function is not None else Unknown(f"{name} is not known")
     except (TypeError, ValueError, ArithmeticError):
         return Unknown(f"{name} of something that it does not take")
 
@@ -193,7 +193,7 @@ def run_native(machine: Machine, frame: Frame, node: cst.CSTNode | None, functio
     """Call a function that the interpreter made itself (``itemgetter(1)``)."""
     if arguments.open:
         return machine.unknown(arguments.open, frame, node)
-    return function.run(Context(machine, frame, node, function.name, arguments), *arguments.args)  # type: ignore[no-any-return]
+    return function.run(Context(machine, frame, node, function.name, arguments), *arguments.args)
 
 
 # Python's standard library ----------------------------------------------------------------------------------
@@ -324,7 +324,7 @@ def _islice(c: Context, values: Value, *bounds: Value) -> Value:
     items = items_of(c.machine, values)
     if items is None or not all(b is None or isinstance(b, int) for b in bounds):
         return Iter([], "a part of unknown items")
-    return Iter(items[slice(*bounds)])
+    return Iter(items[slice(*bounds)])  # type: ignore[arg-type]
 
 
 @native("collections.namedtuple")
@@ -341,7 +341,7 @@ def _namedtuple(c: Context, name: Value, fields: Value, **more: Value) -> Value:
 
 @native("copy.deepcopy", "copy.copy", "torch.clone")
 def _copy(c: Context, value: Value, *more: Value) -> Value:
-    if isinstance(value, Tensor) or (isinstance(value, Unknown)):
+    if isinstance(value, (Tensor, Unknown)):
         return value
     return _copied(value, {}, c.name == "copy.deepcopy")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import libcst as cst
 
@@ -12,7 +13,7 @@ from conv_lint.interpreter.journal import join_states
 from conv_lint.interpreter.machine import Flow, Machine, PythonRaise
 from conv_lint.interpreter.objects import Frame
 from conv_lint.interpreter.sequences import items_of
-from conv_lint.values import Choice, Condition, List, Rest, Shape, Tensor, Unknown, Value
+from conv_lint.values import Choice, Condition, List, Mutable, Rest, Shape, Tensor, Unknown, Value
 
 #: A loop with an unknown number of rounds is tried so often before what it changes is given up.
 WIDENINGS = 2
@@ -123,7 +124,7 @@ def _as_loop(machine: Machine, frame: Frame, flow: Flow | None) -> Flow | None:
     return flow if flow is not None and flow.kind == "return" else None
 
 
-def _widen(machine: Machine, after: dict[object, object], last: bool) -> bool:
+def _widen(machine: Machine, after: dict[Mutable, Any], last: bool) -> bool:
     """Join the state after a round into the state before it.  Returns whether anything changed."""
     from conv_lint.interpreter.journal import Facts
 
@@ -131,12 +132,12 @@ def _widen(machine: Machine, after: dict[object, object], last: bool) -> bool:
     for target, state in after.items():
         if isinstance(target, Facts):
             continue
-        before = target.snapshot()  # type: ignore[attr-defined]
-        joined = join_states(None, target, state, before)  # type: ignore[arg-type]
+        before = target.snapshot()
+        joined = join_states(None, target, state, before)
         if _differs(joined, before):
             changed = True
-            machine.journal.touch(target)  # type: ignore[arg-type]
-            target.restore(_given_up(joined, before) if last else joined)  # type: ignore[attr-defined]
+            machine.journal.touch(target)
+            target.restore(_given_up(joined, before) if last else joined)
     return changed
 
 

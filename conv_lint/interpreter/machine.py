@@ -41,7 +41,7 @@ class Limits:
 
     steps: int = 1_500_000
     entry_steps: int = 400_000
-    seconds: float = 8.0
+    seconds: float = 5.0
     depth: int = 50
     rounds: int = 2_000
 
@@ -168,24 +168,32 @@ class Machine:
 
     def equate(self, a: Dim, b: Dim) -> None:
         """From here on the two sizes are equal."""
-        solved = dims.solve(self.size(a), self.size(b))
+        a, b = self.size(a), self.size(b)
+        self._strain(a, b)
+        solved = dims.solve(a, b)
         if solved is None:
             return
         symbol, value = solved
         if isinstance(value, int) and symbol.low is not None and value < symbol.low:
             return
-        if isinstance(value, int) and symbol.given and symbol.name in "HWLD":
-            self.strained = True
         self.journal.touch(self.facts)
         known = {symbol: value}
         sizes = {s: dims.substitute(d, known) for s, d in self.facts.sizes.items()}
         sizes[symbol] = value
         self.facts.sizes = sizes
 
+    def _strain(self, a: Dim, b: Dim) -> None:
+        """Note where only one certain height or width would do."""
+        for one, two in ((a, b), (b, a)):
+            if isinstance(one, int) and isinstance(two, Expr):
+                self.strained |= all(s.given and s.name in ("H", "W", "L", "D") for s in two.symbols)
+
     def settle(self, rest: Rest, sizes: tuple[Dim, ...]) -> None:
         """From here on the unknown leading dimensions are these."""
         self.journal.touch(self.facts)
         self.facts.rests[rest] = sizes
+        if any(isinstance(size, Rest) for size in sizes):
+            return
         for (peeked, index), expr in list(self.peeks.items()):
             if peeked is rest and -len(sizes) <= index < len(sizes):
                 self.equate(expr, sizes[index])

@@ -14,7 +14,7 @@ from conv_lint.tree import Tree
 from conv_lint.values import External, Mutable, Tensor, Value
 
 if TYPE_CHECKING:
-    from conv_lint.interpreter.modules import Namespace
+    from conv_lint.interpreter.namespace import Namespace
 
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "MISSING"})()
 

@@ -353,8 +353,9 @@ def equal(machine: Machine, frame: Frame, left: Value, right: Value) -> Value:
         if left is right:
             return True
         one, two = (left, right) if isinstance(left, Unknown) else (right, left)
-        if isinstance(two, Expr) or (isinstance(two, int) and not isinstance(two, bool) and one.size_ is not None):  # type: ignore[union-attr]
-            return Condition(("size==", one.size(), two), "a comparison of sizes")  # type: ignore[union-attr]
+        assert isinstance(one, Unknown)
+        if isinstance(two, Expr) or (isinstance(two, int) and not isinstance(two, bool) and one.size_ is not None):
+            return Condition(("size==", one.size(), two), "a comparison of sizes")
         return _pinned(one, two)
     if isinstance(left, List) and isinstance(right, List) and not (left.open or right.open):
         return equal(machine, frame, tuple(left.items), tuple(right.items))

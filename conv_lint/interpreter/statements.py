@@ -7,7 +7,7 @@ from typing import Any
 
 import libcst as cst
 
-from conv_lint.interpreter import assign, classes, loops
+from conv_lint.interpreter import assign, classes, contracts, loops
 from conv_lint.interpreter.calls import make_function
 from conv_lint.interpreter.expressions import evaluate, truth_of
 from conv_lint.interpreter.imports import run_import, run_import_from
@@ -42,7 +42,10 @@ def suite(node: cst.BaseSuite) -> Sequence[cst.CSTNode]:
 
 
 def _line(machine: Machine, frame: Frame, node: cst.SimpleStatementLine | cst.SimpleStatementSuite) -> Flow | None:
-    return execute_block(machine, frame, node.body)
+    flow = execute_block(machine, frame, node.body)
+    if isinstance(node, cst.SimpleStatementLine) and node.trailing_whitespace.comment is not None:
+        contracts.hold_comment(machine, frame, node)
+    return flow
 
 
 def _expression(machine: Machine, frame: Frame, node: cst.Expr) -> None:

@@ -19,7 +19,7 @@ def evaluate_subscript(machine: Machine, frame: Frame, node: cst.Subscript) -> V
     if isinstance(base, (External, Class, Function)):
         # Optional[int], List[Tensor]: an annotation; Enum["name"].
         if isinstance(base, Class) and base.kind == "enum":
-            return base.fields.get(index_value(machine, frame, node), Unknown("a member of an enum"))  # type: ignore[call-overload, no-any-return]
+            return base.fields.get(str(index_value(machine, frame, node)), Unknown("a member of an enum"))
         return base
     return item(machine, frame, node, base, machine.resolve(index_value(machine, frame, node)))
 

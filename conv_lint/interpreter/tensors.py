@@ -235,8 +235,7 @@ def execute(
         if not world.reported:
             machine.unknown(f"{op.label}: {why}", frame, node)
         return Tensor(any_shape(str(why)), step)
-    value = from_rule(machine, result, step, op.dtype, {})
-    return value
+    return from_rule(machine, result, step, op.dtype, {})
 
 
 # tensors as Python objects ----------------------------------------------------------------------------------
@@ -308,7 +307,9 @@ def attribute(machine: Machine, frame: Frame, node: cst.CSTNode | None, base: Te
 
 
 #: Methods that are answered here, because they need the value rather than its shape.
-METHODS = frozenset({"astype", "copy", "size", "dim", "ndimension", "view", "item", "tolist", "numpy", "backward", "numel"})
+METHODS = frozenset(
+    {"astype", "copy", "size", "dim", "ndimension", "view", "item", "tolist", "numpy", "backward", "numel"}
+)
 
 
 def call_method(

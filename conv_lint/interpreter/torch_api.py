@@ -15,7 +15,8 @@ from conv_lint.values import External, Tensor, Unknown, Value, any_shape
     "torch.nn.utils.spectral_norm", "torch.nn.utils.parametrizations.weight_norm", "torch.fx.wrap",
     "torch.nn.utils.parametrizations.spectral_norm", "torch.nn.utils.parametrizations.orthogonal",
     "torch.nn.SyncBatchNorm.convert_sync_batchnorm", "torch.autograd.Variable", "torch.inference_mode",
-    "torch.jit.script_if_tracing", "torch.nn.utils.remove_weight_norm", "torch.jit.trace", "torch.utils.data.DataLoader",
+    "torch.jit.script_if_tracing", "torch.nn.utils.remove_weight_norm", "torch.jit.trace",
+    "torch.utils.data.DataLoader",
 )  # fmt: skip
 def _wrapped(c: Context, value: Value = None, *more: Value, **options: Value) -> Value:
     """The same model (tensor, function), as far as shapes are concerned."""
@@ -48,7 +49,8 @@ def _checkpoint_sequential(c: Context, functions: Value, segments: Value, value:
 
 
 @native(
-    "torch.jit.is_scripting", "torch.jit.is_tracing", "torch.onnx.is_in_onnx_export", "torch._jit_internal.is_scripting",
+    "torch.jit.is_scripting", "torch.jit.is_tracing", "torch.onnx.is_in_onnx_export",
+    "torch._jit_internal.is_scripting",
     "torch.compiler.is_compiling", "torch._dynamo.is_compiling", "torch.overrides.has_torch_function_unary",
 )  # fmt: skip
 def _not_compiling(c: Context, *values: Value) -> Value:
@@ -67,8 +69,10 @@ def _size(c: Context, values: Value = ()) -> Value:
     return tuple(items) if items is not None else Unknown("a size that is not known")
 
 
-@native("torch.manual_seed", "torch.set_grad_enabled", "torch.cuda.empty_cache", "torch.cuda.synchronize", "torch.save",
-        "torch._assert", "torch._C._log_api_usage_once", "torch.cuda.manual_seed", "torch.set_default_dtype")  # fmt: skip
+@native(
+    "torch.manual_seed", "torch.set_grad_enabled", "torch.cuda.empty_cache", "torch.cuda.synchronize", "torch.save",
+    "torch._assert", "torch._C._log_api_usage_once", "torch.cuda.manual_seed", "torch.set_default_dtype",
+)  # fmt: skip
 def _nothing(c: Context, *values: Value, **more: Value) -> Value:
     return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from conv_lint import catalogue, dims
 from conv_lint.dims import Dim, divides, eq, le, lt
@@ -10,8 +11,14 @@ from conv_lint.ops.channels import require_channels
 from conv_lint.ops.rule import Arg, Op, Result, layer_rule, shape_rule
 from conv_lint.values import Shape, Unknown
 
-CONV = "(in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True, padding_mode='zeros', device=None, dtype=None)"
-TRANSPOSED = "(in_channels, out_channels, kernel_size, stride=1, padding=0, output_padding=0, groups=1, bias=True, dilation=1, padding_mode='zeros', device=None, dtype=None)"
+CONV = (
+    "(in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True,"
+    " padding_mode='zeros', device=None, dtype=None)"
+)
+TRANSPOSED = (
+    "(in_channels, out_channels, kernel_size, stride=1, padding=0, output_padding=0, groups=1, bias=True, dilation=1,"
+    " padding_mode='zeros', device=None, dtype=None)"
+)
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
 
@@ -73,7 +80,7 @@ def conv_transpose_layer(
 
 def _layer(
     op: Op, out_channels: Arg, kernel_size: Arg, stride: Arg, dilation: Arg, groups: Arg, padding_mode: Arg
-) -> dict[str, object]:
+) -> dict[str, Any]:
     in_channels = op.args.get("in_channels")
     if in_channels is None:
         in_channels = op.unknown()

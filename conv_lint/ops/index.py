@@ -85,7 +85,7 @@ def _start(parts: list[Arg], place: int) -> int:
 
 
 def _is_advanced(part: Arg) -> bool:
-    return isinstance(part, (Shape, list)) or (isinstance(part, tuple))
+    return isinstance(part, (Shape, list, tuple))
 
 
 def _only_numbers(parts: list[Arg]) -> bool:

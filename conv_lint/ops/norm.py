@@ -141,7 +141,9 @@ def _counted(op: Op) -> str | None:
 def _check_values(op: Op, input: Shape, sizes: tuple[Dim, ...], what: str, when: str | None = None) -> None:
     """One value alone has no variance (torch's ``_verify_batch_size``): CONV305, for known sizes only."""
     if all(isinstance(size, int) for size in sizes) and dims.product(sizes) == 1:
-        op.fail(catalogue.one_value_per_channel(when=when, what=what, given=input, source=op.origin(input)), _counted(op))
+        op.fail(
+            catalogue.one_value_per_channel(when=when, what=what, given=input, source=op.origin(input)), _counted(op)
+        )
 
 
 # instance norm ----------------------------------------------------------------------------------------------
@@ -288,9 +290,7 @@ def layer_norm(op: Op, input: Shape, normalized_shape: Arg, weight: Arg, bias: A
     if not op.is_layer:
         _check_parameter(op, "weight", weight, takes)
         _check_parameter(op, "bias", bias, takes)
-    input = op.require_rank_from(input, len(takes))
-    if input.rest is not None and len(input.known) < len(takes):
-        return input
+    input = op.trailing(input, len(takes))
     given = input[-len(takes) :]
     if dims.every(op.equate(a, b) for a, b in zip(given, takes)) is False:
         op.fail(_layer_norm_report(op, input, given, takes), "normalized_shape")

@@ -238,7 +238,8 @@ class World(Protocol):
     ``batched``: where torch takes one sample as well as a batch and the rank is not known, which of the two is tried.
     """
 
-    batched: bool
+    @property
+    def batched(self) -> bool: ...
 
     def emit(self, report: Report, at: str | None) -> None:
         """A definite fault.  ``at`` names the argument to point at."""
@@ -342,6 +343,16 @@ class Op:
         self.fail(catalogue.rank(takes=words, given=input, rank=len(input), source=self.origin(input)))
         raise CannotTell(f"{self.label} is given {len(input)} dimensions")
 
+    def trailing(self, input: Shape, count: int) -> Shape:
+        """An input of at least ``count`` dimensions; of an unknown rank its last ``count`` sizes become symbols."""
+        input = self.require_rank_from(input, count)
+        missing = count - len(input.known)
+        if input.rest is None or missing <= 0:
+            return input
+        front: tuple[Any, ...] = (Rest(input.rest.reason), *(dims.unknown(1) for _ in range(missing)))
+        self.world.settle(input.rest, front, False)
+        return Shape((*front, *input.known), input.step, input.dtype)
+
     def _settled(self, input: Shape, ranks: tuple[int, ...]) -> Shape:
         known, rest = input.known, input.rest
         assert rest is not None
@@ -351,7 +362,9 @@ class Op:
         rank = usual[-1] if self.world.batched else usual[0]
         names = _AXES.get(rank if rank == usual[-1] else rank + 1, ())[rank != usual[-1] :]
         missing = [names[i] if i < len(names) else "N" for i in range(rank - len(known))]
-        sizes = tuple(dims.unknown(1) if name == "C" else dims.symbol(name, 1 if name == "B" else 2) for name in missing)
+        sizes = tuple(
+            dims.unknown(1) if name == "C" else dims.symbol(name, 1 if name == "B" else 2) for name in missing
+        )
         self.world.settle(rest, sizes, len(usual) > 1)
         return Shape((*sizes, *known), input.step, input.dtype)
 

@@ -1,0 +1,30 @@
+"""Positions of our one code generation against libcst's own provider."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import libcst as cst
+import pytest
+from libcst.metadata import MetadataWrapper, PositionProvider
+
+import conv_lint
+from conv_lint.tree import Tree
+
+FILES = sorted(Path(conv_lint.__file__).parent.rglob("*.py"))[::6]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
+def test_positions_agree_with_libcst(path: Path) -> None:
+    tree = Tree(str(path), path.read_text(encoding="utf-8"))
+    found = MetadataWrapper(tree.module, unsafe_skip_copy=True).resolve(PositionProvider)
+    for node, position in found.items():
+        if isinstance(node, (cst.BaseExpression, cst.Arg, cst.BaseStatement, cst.BaseSmallStatement, cst.Param)):
+            assert tree.position(node) == (position.start.line, position.start.column), type(node)
+
+
+def test_a_piece_of_a_file_counts_from_its_first_line() -> None:
+    tree = Tree("a.py", "x = 1\ny = f(2)\n", first_line=11)
+    statement = tree.module.body[1].body[0]
+    assert tree.position(statement.value) == (12, 4)
+    assert tree.source_line(12) == "y = f(2)"
