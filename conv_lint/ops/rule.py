@@ -496,7 +496,7 @@ def origin(step: Step, axis: int | None = None) -> Origin | None:
 def _keeps(shape: tuple[Dim, ...], before: tuple[Dim, ...], axis: int) -> bool:
     count, count_before = tuple.__len__(shape), tuple.__len__(before)
     here = axis if axis < 0 else axis - count
-    if not (-count <= here and -count_before <= here):
+    if not (-count <= here < 0 and -count_before <= here):
         return False
     size, old = tuple.__getitem__(shape, here), tuple.__getitem__(before, here)
     return isinstance(size, (int, Expr)) and size == old
