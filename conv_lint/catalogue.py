@@ -156,8 +156,8 @@ parameter_shape = Rule(
 lossy_size = Rule(
     "CONV301",
     "lossy-size",
-    "{layer}: ({size} - {kernel} + 2*{padding}) / {stride} = {quotient} is not whole, and the last {lost} {what} of the"
-    " input are never read[; {fix}]",
+    "{layer}: ({size} - {kernel} + 2*{padding}) / {stride} = {quotient} is not whole, and the last {lost} of the input"
+    " {verb} never read[; {fix}]",
 )
 floored_size = Rule(
     "CONV302",

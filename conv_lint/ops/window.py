@@ -59,8 +59,9 @@ def _say_of_quotient(op: Op, axis: int, size: int, span: int, stride: int, paddi
     facts = {"size": size, "kernel": span, "padding": padding, "stride": stride, "quotient": quotient}
     near = [str(n) for n in (size - remainder, size - remainder + stride) if n > 0]
     fix = f"an input of {' or '.join(near)} fits exactly"
-    what = ("columns" if axis == op.n - 1 else "rows") if op.n > 1 else "values"
     if lost > 0:
-        op.fail(catalogue.lossy_size(**facts, lost=lost, what=what[: -1 if lost == 1 else None], fix=fix), "stride")
+        what = ("column" if axis == op.n - 1 else "row") if op.n > 1 else "value"
+        said = (what, "is") if lost == 1 else (f"{lost} {what}s", "are")
+        op.fail(catalogue.lossy_size(**facts, lost=said[0], verb=said[1], fix=fix), "stride")
     else:
         op.fail(catalogue.floored_size(**facts, fix=fix), "stride")
