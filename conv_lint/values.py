@@ -294,16 +294,17 @@ class Iter(Mutable):
 class External:
     """A name of a library that is not read: ``torch.nn.Conv2d``, ``math.ceil``."""
 
-    __slots__ = ("name",)
+    __slots__ = ("_hash", "name")
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self._hash = hash(name)  # keys of remembered conditions: hashed a million times
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, External) and other.name == self.name
 
     def __hash__(self) -> int:
-        return hash(self.name)
+        return self._hash
 
     def __repr__(self) -> str:
         return f"External({self.name})"
