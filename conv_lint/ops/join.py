@@ -327,6 +327,8 @@ def chunk(op: Op, input: Shape, chunks: Arg, dim: Arg) -> Result:
         return [input.replaced(axis, min(step, total - start)) for start in range(0, total, step)]
     if dims.divides(count, total):
         return [input.replaced(axis, total // count)] * count
+    if count > 2 and not dims.le(count * (count - 1), total):
+        raise CannotTell("a small size has fewer pieces")
     return [input.replaced(axis, op.unknown(0)) for _ in range(count)]
 
 

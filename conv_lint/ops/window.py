@@ -48,13 +48,12 @@ def slide(
 def _say_of_quotient(op: Op, axis: int, size: int, span: int, stride: int, padding: int) -> None:
     """CONV301 where rows or columns of the input are never read, CONV302 where only padding is dropped.
 
-    The rows that a stride larger than the kernel skips between its windows are meant to be skipped, so as many at
-    the end are no loss either.
+    A stride larger than the kernel skips rows between its windows on purpose; skipping some at the end is no loss.
     """
     remainder = (size + 2 * padding - span) % stride
     if not remainder:
         return
-    lost = remainder - padding - max(0, stride - span)
+    lost = remainder - padding if stride <= span else 0
     quotient = f"{float(Fraction(size + 2 * padding - span, stride)):g}"
     facts = {"size": size, "kernel": span, "padding": padding, "stride": stride, "quotient": quotient}
     near = [str(n) for n in (size - remainder, size - remainder + stride) if n > 0]
