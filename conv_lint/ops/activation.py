@@ -42,7 +42,7 @@ from conv_lint.values import CannotTell, Shape
     "nn.Threshold(threshold, value, inplace=False)",
     "F.celu(input, alpha=1.0, inplace=False)",
     "F.elu(input, alpha=1.0, inplace=False)",
-    "F.gelu(input, approximate='none')",
+    "F.gelu(input, *, approximate='none')",
     "F.hardshrink(input, lambd=0.5)",
     "F.hardsigmoid(input, inplace=False)",
     "F.hardswish(input, inplace=False)",

@@ -214,7 +214,7 @@ def _agree(
 
 
 @shape_rule(
-    "F.scaled_dot_product_attention(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None,"
+    "F.scaled_dot_product_attention(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, *, scale=None,"
     " enable_gqa=False)"
 )
 def scaled_dot_product_attention(

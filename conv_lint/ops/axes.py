@@ -18,11 +18,13 @@ from conv_lint.values import CannotTell, Rest, Shape, Unknown
 def permute(op: Op, input: Shape, dims: Arg) -> Result:
     """Dimension i of the result is dimension ``dims[i]`` of the input; each is named once (torch.permute)."""
     order = sizes_of(op, dims)
-    if input.rest is not None and len(input.known) <= len(order):
+    if input.rest is not None:
+        if len(input.known) > len(order):  # in a branch for another number of dimensions
+            raise CannotTell(input.rest.reason)
         input = op.require_rank(input, len(order))
-    if len(input.known) != len(order):
+    if len(input) != len(order):
         count = f"{len(order)} dimension{'s' * (len(order) != 1)}"
-        _misordered(op, input, f"{_listed(order)} names {count} but {input!r} has {len(input.known)}", "dims")
+        _misordered(op, input, f"{_listed(order)} names {count} but {input!r} has {len(input)}", "dims")
     axes = [op.axis(input, axis, "dims") for axis in order]
     _all_different(op, input, axes, order, "dims")
     return like(input, [input[axis] for axis in axes])

@@ -173,7 +173,7 @@ def window(op: Op, window_length: Arg, dtype: Arg) -> Result:
 
 @shape_rule(
     "torch.tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=False)",
-    "torch.as_tensor(data, dtype=None, device=None)",
+    "torch.as_tensor(data, *, dtype=None, device=None)",
     "torch.asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False)",
 )
 def from_data(op: Op, data: Arg = None, obj: Arg = None, dtype: Arg = None) -> Result:

@@ -58,23 +58,23 @@ def reduce(op: Op, tensor: Arg, pattern: Arg, reduction: Arg, axes_lengths: Arg)
 
 @layer_rule("einops.layers.torch.Rearrange(pattern, **axes_lengths)")
 def rearrange_layer(op: Op, pattern: Arg, axes_lengths: Arg) -> Result:
-    """The pattern is read at construction."""
+    """The pattern is read at construction; the lengths are kept as pairs."""
     _parsed(op, pattern, "rearrange", axes_lengths)
-    return {}
+    return {"axes_lengths": tuple(axes_lengths.items())}
 
 
 @layer_rule("einops.layers.torch.Reduce(pattern, reduction, **axes_lengths)")
 def reduce_layer(op: Op, pattern: Arg, reduction: Arg, axes_lengths: Arg) -> Result:
-    """The pattern is read at construction."""
+    """The pattern is read at construction; the lengths are kept as pairs."""
     _check_reduction(op, reduction)
     _parsed(op, pattern, "reduce", axes_lengths)
-    return {}
+    return {"axes_lengths": tuple(axes_lengths.items())}
 
 
 @shape_rule("einops.layers.torch.Rearrange.forward(input)")
 def rearrange_forward(op: Op, input: Shape, pattern: Arg, axes_lengths: Arg) -> Result:
     """As einops.rearrange."""
-    return _transformed(op, input, pattern, "rearrange", axes_lengths)
+    return _transformed(op, input, pattern, "rearrange", dict(axes_lengths))
 
 
 @shape_rule("einops.layers.torch.Reduce.forward(input)")
@@ -82,7 +82,7 @@ def reduce_forward(op: Op, input: Shape, pattern: Arg, reduction: Arg, axes_leng
     """As einops.reduce."""
     if reduction in ("any", "all"):
         op.dtype = "bool"
-    return _transformed(op, input, pattern, "reduce", axes_lengths)
+    return _transformed(op, input, pattern, "reduce", dict(axes_lengths))
 
 
 def _stacked(op: Op, tensor: object) -> Shape:

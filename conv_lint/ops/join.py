@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Sequence
 
 from conv_lint import catalogue, dims
@@ -242,6 +243,16 @@ def at_least(shape: Shape, rank: int) -> Shape:
 
 # taking apart -----------------------------------------------------------------------------------------------
 
+#: Of more pieces than this nothing is said.
+MOST_PIECES = 2000
+
+
+def _few(count: object) -> int:
+    """The number of pieces, if it is known and not beyond all bounds."""
+    if not isinstance(count, int) or count > MOST_PIECES:
+        raise CannotTell("the number of pieces")
+    return count
+
 
 @shape_rule("torch.split(tensor, split_size_or_sections, dim=0)")
 def split(op: Op, tensor: Shape, split_size_or_sections: Arg, dim: Arg) -> Result:
@@ -268,11 +279,9 @@ def _split(op: Op, input: Shape, size: object, dim: object, name: str) -> list[S
         op.require(eq(total, 0), zero, name)
         return [input]
     if isinstance(step, int) and isinstance(total, int):
+        _few(total // step)
         return [input.replaced(axis, min(step, total - start)) for start in range(0, max(total, 1), step)]
-    count = dims.exact_div(total, step)
-    if not isinstance(count, int):
-        raise CannotTell("the number of pieces")
-    return [input.replaced(axis, step)] * count
+    return [input.replaced(axis, step)] * _few(dims.exact_div(total, step))
 
 
 @shape_rule(
@@ -310,11 +319,16 @@ def _vague_pieces(count: int) -> list[Shape]:
     return [any_shape() for _ in range(count)]
 
 
-@shape_rule("torch.chunk(input, chunks, dim=0)", "Tensor.chunk(input, chunks, dim=0)")
+@shape_rule(
+    "torch.chunk(input, chunks, dim=0)",
+    "torch.unsafe_chunk(input, chunks, dim=0)",
+    "Tensor.chunk(input, chunks, dim=0)",
+    "Tensor.unsafe_chunk(input, chunks, dim=0)",
+)
 def chunk(op: Op, input: Shape, chunks: Arg, dim: Arg) -> Result:
     """Pieces of ceil(size / chunks), as many as there are (torch.chunk)."""
-    count = op.require_least("chunks", chunks)
-    if not isinstance(count, int) or count < 1:
+    count = _few(op.require_least("chunks", chunks))
+    if count < 1:
         raise CannotTell("the number of pieces")
     if _is_outside(input, dim):
         return _vague_pieces(count)
@@ -329,7 +343,8 @@ def chunk(op: Op, input: Shape, chunks: Arg, dim: Arg) -> Result:
         return [input.replaced(axis, total // count)] * count
     if count > 2 and not dims.le(count * (count - 1), total):
         raise CannotTell("a small size has fewer pieces")
-    return [input.replaced(axis, op.unknown(0)) for _ in range(count)]
+    part = dims.ceildiv(total, count)
+    return [*[input.replaced(axis, part)] * (count - 1), input.replaced(axis, total - (count - 1) * part)]
 
 
 @shape_rule(
@@ -352,8 +367,8 @@ def _tensor_split(op: Op, input: Shape, axis: int, by: object, argument: str) ->
             return [input.replaced(axis, op.unknown(0)) for _ in range(len(by) + 1)]
         bounds = [0, *by, total]
         return [input.replaced(axis, len(range(total)[a:b])) for a, b in itertools.pairwise(bounds)]
-    count = op.require_least(argument, by)
-    if not isinstance(count, int) or count < 1:
+    count = _few(op.require_least(argument, by))
+    if count < 1:
         raise CannotTell("the number of pieces")
     if isinstance(total, int):
         return [input.replaced(axis, total // count + (i < total % count)) for i in range(count)]
@@ -393,9 +408,7 @@ def unbind(op: Op, input: Shape, dim: Arg) -> Result:
     """(\\*, n, \\*) -> n times (\\*) (torch.unbind)."""
     input = op.require_rank_from(input, 1)
     axis = op.axis(input, dim)
-    count = input[axis]
-    if not isinstance(count, int):
-        raise CannotTell("the number of pieces")
+    count = _few(input[axis])
     sizes = list(tuple.__iter__(input))
     del sizes[axis]
     return [Shape(sizes, input.step, input.dtype)] * count
@@ -431,6 +444,44 @@ def broadcast_tensors(op: Op, tensors: Arg) -> Result:
     given = _unwrapped(tensors)
     shape = broadcast_all(op, members(op, given))
     return tuple(Shape(tuple.__iter__(shape), s.step, s.dtype) for s in given)
+
+
+@shape_rule("torch.cartesian_prod(*tensors)")
+def cartesian_prod(op: Op, tensors: Arg) -> Result:
+    """(n_1,), ..., (n_k,) -> (product of n_i, k); one alone stays as it is (torch.cartesian_prod)."""
+    vectors = [_vector(op, shape) for shape in members(op, tensors)]
+    op.dtype = _common_kind(vectors)
+    rows = dims.product(vector[0] for vector in vectors)
+    return (rows,) if len(vectors) == 1 else (rows, len(vectors))
+
+
+def _vector(op: Op, shape: Shape | None) -> Shape:
+    return Shape((op.unknown(0),)) if shape is None or shape.rest is not None else op.require_rank(shape, 1)
+
+
+@shape_rule("torch.combinations(input, r=2, with_replacement=False)")
+def combinations(op: Op, input: Shape, r: Arg, with_replacement: Arg) -> Result:
+    """(n,) -> (number of choices of r, r) (torch.combinations)."""
+    count, size = _vector(op, input)[0], op.require_least("r", r, 0)
+    if not isinstance(size, int) or size < 0:
+        raise CannotTell("the size of the combinations")
+    if size == 0:
+        return (0,)
+    if not isinstance(count, int) or isinstance(with_replacement, Unknown) or count > MOST_PIECES:
+        return (op.unknown(0), size)
+    return (math.comb(count + size - 1 if with_replacement and count else count, size), size)
+
+
+@shape_rule("torch.block_diag(*tensors)")
+def block_diag(op: Op, tensors: Arg) -> Result:
+    """Matrices (n_i, m_i) -> (sum of n_i, sum of m_i); a vector is one row (torch.block_diag)."""
+    matrices: list[Shape] = []
+    for shape in members(op, tensors):
+        if shape is None or shape.rest is not None:
+            matrices.append(Shape((op.unknown(0), op.unknown(0))))
+        else:
+            matrices.append(at_least(op.require_rank(shape, 0, 1, 2), 2))
+    return (_total(m[0] for m in matrices), _total(m[1] for m in matrices))
 
 
 def _unwrapped(tensors: Arg) -> Arg:

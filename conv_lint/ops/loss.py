@@ -6,6 +6,7 @@ Reduced to a mean or a sum, every loss is a scalar whatever else is known.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 
 from conv_lint import catalogue, dims
@@ -21,13 +22,25 @@ OLD = "size_average=None, reduce=None, reduction='mean'"
 # results ----------------------------------------------------------------------------------------------------
 
 
-def _reduced(op: Op, elementwise: Sequence[Dim]) -> Result:
+def reduced(op: Op, elementwise: Sequence[Dim]) -> Result:
     """The loss of each element, or one number: by ``reduction`` and the two older arguments in its place."""
     op.dtype = "float"
-    return Shape(tuple.__iter__(tuple(elementwise))) if _is_elementwise(op) else ()
+    _check_word(op)
+    return Shape(tuple.__iter__(tuple(elementwise))) if is_elementwise(op) else ()
 
 
-def _is_elementwise(op: Op) -> bool:
+def _check_word(op: Op) -> None:
+    word = op.args.get("reduction")
+    allowed = ("none", "mean", "sum", *(("batchmean",) if op.name.endswith(("KLDivLoss", "kl_div")) else ()))
+    older = op.args.get("size_average") is not None or op.args.get("reduce") is not None
+    if older or not isinstance(word, str) or word in (*allowed, "elementwise_mean"):
+        return
+    near = difflib.get_close_matches(word, allowed, 1)
+    facts = {"argument": "reduction", "value": repr(word), "allowed": ", ".join(map(repr, allowed))}
+    op.fail(catalogue.padding_string(**facts, fix=repr(near[0]) if near else None), "reduction")
+
+
+def is_elementwise(op: Op) -> bool:
     size_average, reduce = op.args.get("size_average"), op.args.get("reduce")
     if size_average is not None or reduce is not None:
         if isinstance(reduce, Unknown):
@@ -39,11 +52,11 @@ def _is_elementwise(op: Op) -> bool:
     return reduction == "none"
 
 
-def _misfit(op: Op, problem: str, source: Origin | None = None, at: str = "target") -> None:
+def misfit(op: Op, problem: str, source: Origin | None = None, at: str = "target") -> None:
     op.fail(catalogue.loss_shapes(problem=problem, source=source), None if op.is_layer else at)
 
 
-def _known(*shapes: object) -> bool:
+def all_known(*shapes: object) -> bool:
     """Are these tensors of known rank?"""
     return all(isinstance(shape, Shape) and shape.rest is None for shape in shapes)
 
@@ -52,6 +65,7 @@ def _known(*shapes: object) -> bool:
     "nn.CrossEntropyLoss(weight=None, size_average=None, ignore_index=-100, reduce=None, reduction='mean',"
     " label_smoothing=0.0)",
     "nn.NLLLoss(weight=None, size_average=None, ignore_index=-100, reduce=None, reduction='mean')",
+    "nn.NLLLoss2d(weight=None, size_average=None, ignore_index=-100, reduce=None, reduction='mean')",
     f"nn.BCELoss(weight=None, {OLD})",
     f"nn.BCEWithLogitsLoss(weight=None, {OLD}, pos_weight=None)",
 )
@@ -73,37 +87,38 @@ def cross_entropy(op: Op, input: Shape, target: Arg, weight: Arg) -> Result:
 
     N may be left out: (C,) against () or (C,).  Targets of the input's shape are probabilities.
     """
-    if _known(input, target) and len(input) > 0 and dims.same(input, target) is not False:
+    if all_known(input, target) and len(input) > 0 and dims.same(input, target) is not False:
         if dims.same(input, target) and target.dtype in ("int", "bool"):
             words = "has the output's shape, so it is read as probabilities, which cannot be whole numbers"
             axis = min(len(input) - 1, 1)
-            _misfit(op, f"the target {render_any(target)} {words}; write target.argmax({axis}) or target.float()")
-        _check_weight(op, input, weight)
+            misfit(op, f"the target {render_any(target)} {words}; write target.argmax({axis}) or target.float()")
+        check_weight(op, input, weight)
         return _per_sample(op, input)
     return nll(op, input, target, weight)
 
 
 @shape_rule(
     "nn.NLLLoss.forward(input, target)",
+    "nn.NLLLoss2d.forward(input, target)",
     "F.nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction='mean')",
 )
 def nll(op: Op, input: Shape, target: Arg, weight: Arg) -> Result:
     """(N, C, \\*sizes) against class numbers (N, \\*sizes) -> (N, \\*sizes); (C,) against () or (1,) -> ()."""
     if input.rest is None:
         input = op.require_rank_from(input, 1)
-        if _known(target):
-            _check_classes(op, input, target)
-        _check_weight(op, input, weight)
+        if all_known(target):
+            check_classes(op, input, target)
+        check_weight(op, input, weight)
     return _per_sample(op, input)
 
 
 def _per_sample(op: Op, input: Shape) -> Result:
-    if not _is_elementwise(op):
-        return _reduced(op, ())
-    return _reduced(op, (*input[:1], *input[2:]) if len(input) > 1 else ())
+    if not is_elementwise(op):
+        return reduced(op, ())
+    return reduced(op, (*input[:1], *input[2:]) if len(input) > 1 else ())
 
 
-def _check_classes(op: Op, input: Shape, target: Shape) -> None:
+def check_classes(op: Op, input: Shape, target: Shape) -> None:
     """The target is the input without its dimension of classes."""
     takes = (input[0], *input[2:]) if len(input) > 1 else ()
     if not takes and dims.same(target, (1,)) is not False:
@@ -114,28 +129,28 @@ def _check_classes(op: Op, input: Shape, target: Shape) -> None:
     output, given, wanted = render_any(input), render_any(target), render_any(takes)
     batch = answers[0] is False if answers else False
     if batch:
-        _batch(op, input, target, 0)
-    elif (axis := _extra(target, takes)) is not None:
-        _misfit(op, f"the target {given} has an extra axis; write target.squeeze({axis})", op.origin(target))
+        other_batch(op, input, target, 0)
+    elif (axis := extra_axis(target, takes)) is not None:
+        misfit(op, f"the target {given} has an extra axis; write target.squeeze({axis})", op.origin(target))
     elif dims.same(input, target):
         fix = f"write target.argmax({min(len(input) - 1, 1)})"
-        _misfit(op, f"the target {given} has a value for each class, but class numbers {wanted} are needed; {fix}")
+        misfit(op, f"the target {given} has a value for each class, but class numbers {wanted} are needed; {fix}")
     else:
-        _misfit(op, f"an output {output} needs class numbers {wanted} but the target is {given}", op.origin(input))
+        misfit(op, f"an output {output} needs class numbers {wanted} but the target is {given}", op.origin(input))
 
 
-def _batch(op: Op, input: Shape, target: Shape, axis: int) -> None:
+def other_batch(op: Op, input: Shape, target: Shape, axis: int) -> None:
     a, b = input[axis], target[axis]
     why = "something folded or split the batch" if eq(a * b, 0) is False and _one_divides(a, b) else None
     problem = f"the output has {render(a)} samples but the target has {render(b)}"
-    _misfit(op, f"{problem}: {why}" if why else problem, op.origin(input, axis))
+    misfit(op, f"{problem}: {why}" if why else problem, op.origin(input, axis))
 
 
 def _one_divides(a: Dim, b: Dim) -> bool:
     return bool(dims.divides(a, b) or dims.divides(b, a))
 
 
-def _extra(longer: Sequence[Dim], shorter: Sequence[Dim]) -> int | None:
+def extra_axis(longer: Sequence[Dim], shorter: Sequence[Dim]) -> int | None:
     """The axis of size 1 without which the two shapes are equal."""
     if len(longer) != len(shorter) + 1:
         return None
@@ -145,7 +160,7 @@ def _extra(longer: Sequence[Dim], shorter: Sequence[Dim]) -> int | None:
     return None
 
 
-def _check_weight(op: Op, input: Shape, weight: object) -> None:
+def check_weight(op: Op, input: Shape, weight: object) -> None:
     """One weight for each class; with more than two dimensions torch only counts them."""
     if not isinstance(weight, Shape) or weight.rest is not None:
         return
@@ -165,12 +180,12 @@ def _check_weight(op: Op, input: Shape, weight: object) -> None:
 )
 def binary_cross_entropy(op: Op, input: Shape, target: Arg, weight: Arg, pos_weight: Arg = None) -> Result:
     """(\\*) against (\\*) -> (\\*); the weights are broadcast."""
-    if _known(input, target):
-        _check_one_shape(op, input, target)
+    if all_known(input, target):
+        check_one_shape(op, input, target)
     for name, operand in (("weight", weight), ("pos_weight", pos_weight)):
-        if _known(input, operand):
+        if all_known(input, operand):
             _check_factor(op, input, operand, name)
-    return _reduced(op, input)
+    return reduced(op, input)
 
 
 def _check_factor(op: Op, input: Shape, factor: Shape, name: str) -> None:
@@ -180,7 +195,7 @@ def _check_factor(op: Op, input: Shape, factor: Shape, name: str) -> None:
         op.fail(catalogue.parameter_shape(argument=name, given=tuple(factor), takes=tuple(input)), name)
 
 
-def _check_one_shape(op: Op, input: Shape, target: Shape) -> None:
+def check_one_shape(op: Op, input: Shape, target: Shape) -> None:
     answers = [op.equate(a, b) for a, b in zip(input, target)]
     if len(input) == len(target) and False not in answers:
         return
@@ -188,20 +203,20 @@ def _check_one_shape(op: Op, input: Shape, target: Shape) -> None:
     problem = f"the output is {output} but the target is {given}"
     if len(input) == len(target):
         if answers[0] is False and answers.count(False) == 1 and 1 not in (input[0], target[0]):
-            _batch(op, input, target, 0)
+            other_batch(op, input, target, 0)
             return
         axis = answers.index(False)
         numbers = f"{render(input[axis])} against {render(target[axis])} in dimension {axis}"
-        _misfit(op, f"{problem}: {numbers}", op.origin(input, axis))
+        misfit(op, f"{problem}: {numbers}", op.origin(input, axis))
         return
     fix = _one_rank(input, target)
-    _misfit(op, f"{problem}; write {fix}" if fix else problem, op.origin(input))
+    misfit(op, f"{problem}; write {fix}" if fix else problem, op.origin(input))
 
 
 def _one_rank(input: Shape, target: Shape) -> str | None:
     """What brings both to one number of dimensions, where the number of elements allows it."""
     for name, longer, shorter in (("output", input, target), ("target", target, input)):
-        axis = _extra(longer, shorter)
+        axis = extra_axis(longer, shorter)
         if axis is not None:
             return f"{name}.squeeze({axis})"
         if len(shorter) == 1 and eq(dims.product(longer), shorter[0]):
@@ -228,20 +243,23 @@ def _one_rank(input: Shape, target: Shape) -> str | None:
     f"nn.KLDivLoss({OLD}, log_target=False)",
     "nn.KLDivLoss.forward(input, target)",
     f"F.kl_div(input, target, {OLD}, log_target=False)",
+    f"nn.HingeEmbeddingLoss(margin=1.0, {OLD})",
+    "nn.HingeEmbeddingLoss.forward(input, target)",
+    f"F.hinge_embedding_loss(input, target, margin=1.0, {OLD})",
     "F.poisson_nll_loss(input, target, log_input=True, full=False, size_average=None, eps=1e-08, reduce=None,"
     " reduction='mean')",
 )
 def broadcast_loss(op: Op, input: Shape, target: Arg, weight: Arg = None) -> Result:
     """(\\*) against (\\*) -> (\\*), broadcast together."""
     if not isinstance(target, Shape):
-        if _is_elementwise(op):
+        if is_elementwise(op):
             raise CannotTell("the target is not known")
-        return _reduced(op, ())
-    out = _together(op, input, target)
-    if isinstance(weight, Shape) and _known(weight, input) and dims.same(weight, input) is False:
+        return reduced(op, ())
+    out = together(op, input, target)
+    if isinstance(weight, Shape) and all_known(weight, input) and dims.same(weight, input) is False:
         report = catalogue.parameter_shape(argument="weight", given=tuple(weight), takes=tuple(input))
         op.fail(report, "weight")
-    return _reduced(op, out)
+    return reduced(op, out)
 
 
 @shape_rule(
@@ -260,26 +278,26 @@ def poisson_nll(op: Op, log_input: Shape, target: Arg) -> Result:
 )
 def soft_margin(op: Op, input: Shape, target: Arg) -> Result:
     """(\\*) against (\\*) -> (\\*); the target is stretched to the input, never the input to the target."""
-    if _known(input, target) and dims.same(_together(op, input, target), input) is False:
-        _misfit(op, f"the output is {render_any(input)} but the target is {render_any(target)}", op.origin(input))
-    return _reduced(op, input)
+    if all_known(input, target) and dims.same(together(op, input, target), input) is False:
+        misfit(op, f"the output is {render_any(input)} but the target is {render_any(target)}", op.origin(input))
+    return reduced(op, input)
 
 
-def _together(
+def together(
     op: Op, left: Shape, right: Shape, names: tuple[str, str] = ("output", "target"), at: str = "target"
 ) -> Shape:
     """The shape that two tensors have together; sizes that do not fit are CONV213, and the left shape stands."""
     out, fault = fitted(op, left, right)
     if fault is None:
         return out
-    if _known(left, right) and len(left) == len(right) and fault.axis == -len(left) and names[0] == "output":
-        _batch(op, left, right, 0)
+    if all_known(left, right) and len(left) == len(right) and fault.axis == -len(left) and names[0] == "output":
+        other_batch(op, left, right, 0)
         return out
     first, second = (f"the {name} {render_any(shape)}" for name, shape in zip(names, (left, right)))
     problem = f"{first} and {second} do not fit: {render(fault.a)} against {render(fault.b)}"
-    fix = _one_rank(left, right) if names[0] == "output" and _known(left, right) else None
+    fix = _one_rank(left, right) if names[0] == "output" and all_known(left, right) else None
     source = op.origin(left, fault.axis) if -fault.axis <= len(left.known) else None
-    _misfit(op, f"{problem}; write {fix}" if fix else problem, source, at)
+    misfit(op, f"{problem}; write {fix}" if fix else problem, source, at)
     return out
 
 
@@ -293,12 +311,12 @@ def _together(
 )
 def triplet_margin(op: Op, anchor: Shape, positive: Shape, negative: Shape) -> Result:
     """(N, D) three times -> (N,); (D,) three times -> ()."""
-    _same_rank(op, {"anchor": anchor, "positive": positive, "negative": negative})
-    near = _together(op, anchor, positive, ("anchor", "positive"), "positive")
-    far = _together(op, anchor, negative, ("anchor", "negative"), "negative")
-    if not _is_elementwise(op):
-        return _reduced(op, ())
-    return _reduced(op, _together(op, Shape(near[:-1]), Shape(far[:-1]), ("positive", "negative"), "negative"))
+    same_rank(op, {"anchor": anchor, "positive": positive, "negative": negative})
+    near = together(op, anchor, positive, ("anchor", "positive"), "positive")
+    far = together(op, anchor, negative, ("anchor", "negative"), "negative")
+    if not is_elementwise(op):
+        return reduced(op, ())
+    return reduced(op, together(op, Shape(near[:-1]), Shape(far[:-1]), ("positive", "negative"), "negative"))
 
 
 @shape_rule(
@@ -308,17 +326,17 @@ def triplet_margin(op: Op, anchor: Shape, positive: Shape, negative: Shape) -> R
 )
 def margin_ranking(op: Op, input1: Shape, input2: Shape, target: Shape) -> Result:
     """(N,), (N,) and a target (N,) of signs -> (N,)."""
-    _same_rank(op, {"input1": input1, "input2": input2, "target": target})
-    both = _together(op, input1, input2, ("input1", "input2"), "input2")
-    return _reduced(op, _together(op, both, target, ("inputs", "target")))
+    same_rank(op, {"input1": input1, "input2": input2, "target": target})
+    both = together(op, input1, input2, ("input1", "input2"), "input2")
+    return reduced(op, together(op, both, target, ("inputs", "target")))
 
 
-def _same_rank(op: Op, named: dict[str, Shape]) -> None:
+def same_rank(op: Op, named: dict[str, Shape]) -> None:
     """All must have one number of dimensions.  Raises :class:`CannotTell` after a finding."""
-    if not _known(*named.values()) or len({len(shape) for shape in named.values()}) == 1:
+    if not all_known(*named.values()) or len({len(shape) for shape in named.values()}) == 1:
         return
     shapes = ", ".join(f"{name} {render_any(shape)}" for name, shape in named.items())
-    _misfit(op, f"the tensors must have the same number of dimensions: {shapes}", at=next(reversed(named)))
+    misfit(op, f"the tensors must have the same number of dimensions: {shapes}", at=next(reversed(named)))
     raise CannotTell("tensors of different numbers of dimensions")
 
 
@@ -329,15 +347,19 @@ def _same_rank(op: Op, named: dict[str, Shape]) -> None:
 )
 def cosine_embedding(op: Op, input1: Shape, input2: Shape, target: Shape) -> Result:
     """(N, D) twice and a target (N,) of signs -> (N,); (D,) twice and () -> ()."""
-    if _known(input1, input2, target) and not (len(input1) == len(input2) == len(target) + 1 <= 2):
-        fix = f"; write target.squeeze({_extra(target, input1[:1])})" if _extra(target, input1[:1]) is not None else ""
+    if all_known(input1, input2, target) and not (len(input1) == len(input2) == len(target) + 1 <= 2):
+        fix = (
+            f"; write target.squeeze({extra_axis(target, input1[:1])})"
+            if extra_axis(target, input1[:1]) is not None
+            else ""
+        )
         shapes = f"{render_any(input1)} and {render_any(input2)} with a target {render_any(target)}"
-        _misfit(op, f"(N, D) twice and a target (N,) are needed, not {shapes}{fix}", op.origin(target))
+        misfit(op, f"(N, D) twice and a target (N,) are needed, not {shapes}{fix}", op.origin(target))
         raise CannotTell("shapes that do not belong together")
-    both = _together(op, input1, input2, ("input1", "input2"), "input2")
-    if not _is_elementwise(op) and not _known(both):
-        return _reduced(op, ())
-    return _reduced(op, _together(op, Shape(both[:-1]), target, ("similarity", "target")))
+    both = together(op, input1, input2, ("input1", "input2"), "input2")
+    if not is_elementwise(op) and not all_known(both):
+        return reduced(op, ())
+    return reduced(op, together(op, Shape(both[:-1]), target, ("similarity", "target")))
 
 
 @shape_rule(
@@ -345,11 +367,32 @@ def cosine_embedding(op: Op, input1: Shape, input2: Shape, target: Shape) -> Res
     "nn.CTCLoss.forward(log_probs, targets, input_lengths, target_lengths)",
     "F.ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reduction='mean', zero_infinity=False)",
 )
-def ctc(op: Op, log_probs: Shape) -> Result:
-    """(T, N, C) -> (N,); (T, C) -> ()."""
-    if not _is_elementwise(op):
-        if log_probs.rest is None:
-            op.require_rank(log_probs, 2, 3)
-        return _reduced(op, ())
+def ctc(op: Op, log_probs: Shape, targets: Arg, input_lengths: Arg, target_lengths: Arg) -> Result:
+    """(T, N, C), targets (N, S) or all in one row, and N lengths of each -> (N,); (T, C) -> ()."""
+    if log_probs.rest is not None and not is_elementwise(op):
+        return reduced(op, ())
     log_probs = op.require_rank(log_probs, 2, 3)
-    return _reduced(op, log_probs[1:2] if len(log_probs) == 3 else ())
+    batch = log_probs[1] if len(log_probs) == 3 else 1
+    rows = targets[0] if isinstance(targets, Shape) and targets.rest is None and len(targets) == 2 else None
+    given = {"targets": rows, "input_lengths": _count(input_lengths), "target_lengths": _count(target_lengths)}
+    for name, count in given.items():
+        if count is not None and op.equate(count, batch) is False:
+            misfit(op, _ctc_problem(log_probs, batch, name, count), op.origin(log_probs), name)
+            break
+    return reduced(op, (batch,) if len(log_probs) == 3 else ())
+
+
+def _count(lengths: object) -> Dim | None:
+    """How many lengths there are, in a tensor or a tuple."""
+    if isinstance(lengths, Shape):
+        return dims.product(lengths) if lengths.rest is None else None
+    return len(lengths) if isinstance(lengths, (list, tuple)) else None
+
+
+def _ctc_problem(log_probs: Shape, batch: Dim, name: str, count: Dim) -> str:
+    shape, samples = render_any(log_probs), render(count)
+    if len(log_probs) == 2:
+        return f"log_probs {shape} is one sample (T, C), but {name} has {samples}"
+    if eq(log_probs[0], count):
+        return f"log_probs must be (T, N, C) but is {shape}; write log_probs.transpose(0, 1) for {samples} samples"
+    return f"log_probs {shape} has {render(batch)} samples in dimension 1, but {name} has {samples}"

@@ -1,4 +1,4 @@
-"""Products of matrices and vectors, einsum, and the basic functions of linear algebra."""
+"""Products of matrices and vectors, einsum and tensordot."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from conv_lint import catalogue, dims
 from conv_lint.dims import Dim
-from conv_lint.ops.elementwise import both_origins, broadcast, broadcast_all, fitted, pair, shown, stretches
+from conv_lint.ops.elementwise import both_origins, broadcast_all, fitted, pair, shown, stretches
 from conv_lint.ops.rule import Arg, Op, Result, shape_rule
 from conv_lint.values import CannotTell, Rest, Shape, Unknown
 
@@ -56,7 +56,7 @@ def _product_of_unknown_rank(op: Op, left: Shape, right: Shape) -> Shape:
 
 def _leading(op: Op, left: Shape, right: Shape) -> Shape:
     """What stands before the matrices, broadcast together."""
-    out, fault = fitted(op, _without(left, 2), _without(right, 2))
+    out, fault = fitted(op, without(left, 2), without(right, 2))
     if fault is not None:
         _mismatch(op, left, right, (fault.a, fault.b), fault.axis - 2, fault.axis - 2)
     return out
@@ -66,13 +66,14 @@ def _mostly_unknown(op: Op, left: Shape, right: Shape) -> Shape:
     """``x @ weight`` where of ``x`` only the last size is known, or nothing."""
     if right.rest is None and len(right) == 2 and left.known:
         _require_inner(op, left, right, left[-1], right[0], -1, -2)
-        return Shape((*tuple.__iter__(_without(left, 1)), right[1]))
+        return Shape((*tuple.__iter__(without(left, 1)), right[1]))
     if right.rest is None and len(right) == 2:
         return Shape((Rest("the number of dimensions"), right[1]))  # type: ignore[arg-type]
     raise CannotTell("the number of dimensions")
 
 
-def _without(shape: Shape, count: int) -> Shape:
+def without(shape: Shape, count: int) -> Shape:
+    """The shape without its last dimensions."""
     sizes = tuple(tuple.__iter__(shape))
     return Shape(sizes[: len(sizes) - count], shape.step, shape.dtype)
 
@@ -386,153 +387,3 @@ def _contracted(op: Op, a: Shape, b: Shape, dims_: object) -> tuple[Sequence[int
         op.fail(catalogue.call_signature(problem="dims names another number of dimensions for a than for b"), "dims")
         raise CannotTell("dims of different lengths")
     return axes
-
-
-# linear algebra ---------------------------------------------------------------------------------------------
-
-
-def _square(op: Op, matrices: Shape) -> Shape:
-    matrices = op.require_rank_from(matrices, 2)
-    if op.equate(matrices[-2], matrices[-1]) is False:
-        facts = {"takes": "square matrices", "given": shown(matrices), "rank": len(matrices.known)}
-        op.fail(catalogue.rank(**facts, source=op.origin(matrices)))
-    return matrices
-
-
-@shape_rule(
-    "torch.inverse(input, *, out=None)",
-    "Tensor.inverse(input)",
-    "torch.cholesky(input, upper=False, *, out=None)",
-    "Tensor.cholesky(input, upper=False)",
-    "torch.matrix_exp(input)",
-    "Tensor.matrix_exp(input)",
-)
-def of_square_matrices(op: Op, input: Shape) -> Result:
-    """(\\*, n, n) to the same."""
-    return _square(op, input)
-
-
-@shape_rule(
-    "torch.linalg.inv(A, *, out=None)",
-    "torch.linalg.cholesky(A, *, upper=False, out=None)",
-    "torch.linalg.matrix_exp(A)",
-)
-def linalg_of_square_matrices(op: Op, A: Shape) -> Result:  # noqa: N803
-    """(\\*, n, n) to the same."""
-    return _square(op, A)
-
-
-@shape_rule(
-    *(f"{s}{n}(input)" for s in ("torch.", "Tensor.") for n in ("det", "logdet")),
-)
-def determinant(op: Op, input: Shape) -> Result:
-    """(\\*, n, n) -> (\\*)."""
-    return _without(_square(op, input), 2)
-
-
-@shape_rule("torch.linalg.det(A, *, out=None)")
-def linalg_determinant(op: Op, A: Shape) -> Result:  # noqa: N803
-    """(\\*, n, n) -> (\\*)."""
-    return _without(_square(op, A), 2)
-
-
-@shape_rule("torch.slogdet(input, *, out=None)", "Tensor.slogdet(input)")
-def log_determinant(op: Op, input: Shape) -> Result:
-    """(\\*, n, n) -> sign (\\*) and logarithm (\\*)."""
-    out = _without(_square(op, input), 2)
-    return (out, out)
-
-
-@shape_rule("torch.linalg.slogdet(A, *, out=None)")
-def linalg_log_determinant(op: Op, A: Shape) -> Result:  # noqa: N803
-    """(\\*, n, n) -> sign (\\*) and logarithm (\\*)."""
-    return log_determinant(op, A)
-
-
-@shape_rule("torch.linalg.svd(A, full_matrices=True, *, driver=None, out=None)")
-def linalg_svd(op: Op, A: Shape, full_matrices: Arg) -> Result:  # noqa: N803
-    """(\\*, m, n) -> U (\\*, m, m), S (\\*, k), Vh (\\*, n, n); k = min(m, n), also for m and n
-    in the reduced form (torch.linalg.svd)."""
-    leading, (m, n) = _parts(op.require_rank_from(A, 2))
-    k = dims.minimum(m, n)
-    if isinstance(full_matrices, Unknown):
-        raise CannotTell(full_matrices.reason)
-    rows, columns = (m, n) if full_matrices else (k, k)
-    return (Shape((*leading, m, rows)), Shape((*leading, k)), Shape((*leading, columns, n)))
-
-
-@shape_rule(
-    "torch.svd(input, some=True, compute_uv=True, *, out=None)",
-    "Tensor.svd(input, some=True, compute_uv=True)",
-)
-def svd(op: Op, input: Shape, some: Arg, compute_uv: Arg) -> Result:
-    """(\\*, m, n) -> U (\\*, m, k), S (\\*, k), V (\\*, n, k) (torch.svd)."""
-    input = op.require_rank_from(input, 2)
-    leading, (m, n) = _parts(input)
-    k = dims.minimum(m, n)
-    if isinstance(some, Unknown) or isinstance(compute_uv, Unknown):
-        raise CannotTell("the form of the decomposition")
-    rows, columns = (k, k) if some and compute_uv else (m, n)
-    return (Shape((*leading, m, rows)), Shape((*leading, k)), Shape((*leading, n, columns)))
-
-
-@shape_rule("torch.linalg.svdvals(A, *, driver=None, out=None)")
-def svdvals(op: Op, A: Shape) -> Result:  # noqa: N803
-    """(\\*, m, n) -> (\\*, min(m, n))."""
-    leading, (m, n) = _parts(op.require_rank_from(A, 2))
-    return Shape((*leading, dims.minimum(m, n)))
-
-
-@shape_rule("torch.linalg.qr(A, mode='reduced', *, out=None)")
-def linalg_qr(op: Op, A: Shape, mode: Arg) -> Result:  # noqa: N803
-    """(\\*, m, n) -> Q (\\*, m, k) and R (\\*, k, n) (torch.linalg.qr)."""
-    if mode not in ("reduced", "complete", "r"):
-        raise CannotTell("the form of the decomposition")
-    leading, (m, n) = _parts(op.require_rank_from(A, 2))
-    k = m if mode == "complete" else dims.minimum(m, n)
-    return (Shape((0,)) if mode == "r" else Shape((*leading, m, k)), Shape((*leading, k, n)))
-
-
-@shape_rule("torch.qr(input, some=True, *, out=None)", "Tensor.qr(input, some=True)")
-def qr(op: Op, input: Shape, some: Arg) -> Result:
-    """(\\*, m, n) -> Q (\\*, m, k) and R (\\*, k, n)."""
-    if isinstance(some, Unknown):
-        raise CannotTell(some.reason)
-    return linalg_qr(op, input, "reduced" if some else "complete")
-
-
-def _parts(matrices: Shape) -> tuple[tuple[Dim, ...], tuple[Dim, Dim]]:
-    sizes = tuple(tuple.__iter__(matrices))
-    return sizes[:-2], (matrices[-2], matrices[-1])
-
-
-@shape_rule("torch.cross(input, other, dim=None, *, out=None)", "Tensor.cross(input, other, dim=None)")
-def cross(op: Op, input: Shape, other: Shape, dim: Arg) -> Result:
-    """(\\*, 3, \\*) and (\\*, 3, \\*) to what they broadcast to; without ``dim`` along the first size of 3."""
-    if dim is None:
-        dim = next((i for i, size in enumerate(input) if size == 3), None)
-    return _cross(op, input, other, dim)
-
-
-@shape_rule("torch.linalg.cross(input, other, *, dim=-1, out=None)")
-def linalg_cross(op: Op, input: Shape, other: Shape, dim: Arg) -> Result:
-    """(\\*, 3, \\*) and (\\*, 3, \\*) to what they broadcast to."""
-    return _cross(op, input, other, dim)
-
-
-def _cross(op: Op, input: Shape, other: Shape, dim: object) -> Shape:
-    op.dtype = input.dtype
-    if input.rest is None and other.rest is None and len(input) != len(other):
-        facts = {"takes": f"a second input of {len(input)} dimensions", "given": other, "rank": len(other)}
-        op.fail(catalogue.rank(**facts, source=op.origin(other)), "other")
-        raise CannotTell("inputs of different rank")
-    for shape in (input, other):
-        known = shape.rest is None or (isinstance(dim, int) and -len(shape.known) <= dim < 0)
-        if dim is None or not known:
-            continue
-        axis = op.axis(shape, dim)
-        if len(shape.known) == 0 or dims.eq(shape[axis], 3) is False:
-            words = f"vectors of 3 in dimension {dim}"
-            op.fail(catalogue.rank(takes=words, given=shown(shape), rank=len(shape.known), source=op.origin(shape)))
-            return input
-    return broadcast(op, input, other)

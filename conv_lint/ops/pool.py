@@ -36,8 +36,12 @@ def max_pool(
     "nn.AvgPool1d(kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True)",
     "nn.AvgPool2d(kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None)",
     "nn.AvgPool3d(kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None)",
-    "F.avg_pool{n}d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True,"
-    " divisor_override=None)",
+    "F.avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True)",
+    *(
+        f"F.avg_pool{n}d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True,"
+        " divisor_override=None)"
+        for n in (2, 3)
+    ),
     "torch.avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True)",
 )
 def avg_pool(op: Op, input: Shape, kernel_size: Arg, stride: Arg, padding: Arg, ceil_mode: Arg) -> Result:

@@ -67,8 +67,7 @@ def reshaped(op: Op, input: Shape, target: tuple[Dim, ...]) -> tuple[Dim, ...]:
         return _filled(op, input, target)
     facts = {"given": input, "features": features, "columns": target[1], "fix": f"view(-1, {features})"}
     op.fail(catalogue.folded_batch(**facts), "shape")
-    rows = dims.exact_div(dims.product(input), target[1])
-    return (op.unknown() if rows is None else rows, target[1])
+    return (input[0], op.unknown())  # as meant; the layer that follows may be right about the features or not
 
 
 def _filled(
@@ -88,6 +87,8 @@ def _filled(
         given = input if axis is None else f"dimension {axis} of {input!r}"
         facts = {"given": given, "have": dims.product(have), "target": target, "fix": fix}
         op.fail(catalogue.view_elements(**facts, source=op.origin(input, axis)), at)
+        if _is_flattening(have, target):
+            return (have[0], op.unknown())
     return tuple(hole if size == -1 else size for size in target)
 
 
@@ -119,12 +120,16 @@ def _same(op: Op, left: Dim, right: Dim) -> bool | None:
     return op.equate(left, right)
 
 
+def _is_flattening(have: Sequence[Dim], target: tuple[Dim, ...]) -> bool:
+    """Is it ``view(-1, K)`` or ``view(B, K)`` of images?"""
+    return len(target) == 2 and len(have) > 2 and target[0] in (-1, have[0]) and target[1] != -1
+
+
 def _features_fix(op: Op, have: Sequence[Dim], target: tuple[Dim, ...]) -> str | None:
-    """What to write for ``view(-1, K)`` or ``view(B, K)`` of images."""
-    if len(target) != 2 or len(have) < 3 or target[0] not in (-1, have[0]):
-        return None
     features = dims.product(have[1:])
-    return f"write {op.label}(-1, {features})" if isinstance(features, int) else None
+    if not _is_flattening(have, target) or not isinstance(features, int):
+        return None
+    return f"write {op.label}(-1, {features})"
 
 
 # a folded batch ---------------------------------------------------------------------------------------------

@@ -169,14 +169,14 @@ def norm(op: Op, input: Shape, p: Arg, dim: Arg, keepdim: Arg) -> Result:
 
 
 @shape_rule(
-    "torch.linalg.norm(A, ord=None, dim=None, keepdim=False, *, out=None, dtype=None)",
+    "torch.linalg.norm(input, ord=None, dim=None, keepdim=False, *, out=None, dtype=None)",
 )
-def linalg_norm(op: Op, A: Shape, ord: Arg, dim: Arg, keepdim: Arg) -> Result:  # noqa: N803
+def linalg_norm(op: Op, input: Shape, ord: Arg, dim: Arg, keepdim: Arg) -> Result:
     """(\\*) without the dimensions of ``dim``; an order without dimensions wants a vector or a matrix."""
     op.dtype = "float"
     if dim is None and ord is not None and not isinstance(ord, Unknown):
-        return reduced(op, op.require_rank(A, 1, 2), dim, keepdim)
-    return reduced(op, A, dim, keepdim)
+        return reduced(op, op.require_rank(input, 1, 2), dim, keepdim)
+    return reduced(op, input, dim, keepdim)
 
 
 @shape_rule("torch.linalg.vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None, out=None)")
@@ -325,6 +325,12 @@ def bincount(op: Op, input: Shape, weights: Arg) -> Result:
     op.require_rank(input, 1)
     op.dtype = "int" if weights is None else "float"
     return (op.unknown(0),)
+
+
+@shape_rule(*(f"{s}histc(input, bins=100, min=0, max=0)" for s in ("torch.", "Tensor.")))
+def histc(op: Op, input: Shape, bins: Arg) -> Result:
+    """(\\*) -> (bins,)."""
+    return (op.require_least("bins", bins),)
 
 
 @shape_rule("torch.trace(input)", "Tensor.trace(input)")

@@ -65,6 +65,8 @@ def _require_no_more(op: Op, input: Shape, count: int, what: str) -> None:
     known = len(input.known)
     if known <= count:
         return
+    if input.rest is not None:  # in a branch for another number of dimensions
+        raise CannotTell(input.rest.reason)
     words = f"at most as many dimensions as {what}, which are {count},"
     op.fail(catalogue.rank(takes=words, given=shown(input), rank=known, source=op.origin(input)))
     raise CannotTell(f"too few {what}")

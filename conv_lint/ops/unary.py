@@ -24,15 +24,23 @@ FLOATING = (
 )
 TRUTH = "isfinite isinf isnan isneginf isposinf isreal logical_not signbit"
 EXTRA = {"nan_to_num": ", nan=None, posinf=None, neginf=None", "logit": ", eps=None"}
-KEYWORDS = {"round": "decimals=0, ", "clone": "memory_format=None, "}
+KEYWORDS = {"round": ("decimals=0",), "clone": ("memory_format=None",)}
+NO_OUT = frozenset("clone conj dequantize detach isfinite isreal positive resolve_conj resolve_neg".split())
 
 
 def _rows(names: str) -> Iterable[str]:
-    for surface in ("torch.", "Tensor."):
-        yield from (f"{surface}{n}(input{EXTRA.get(n, '')}, *, {KEYWORDS.get(n, '')}out=None)" for n in names.split())
+    for name in names.split():
+        keywords = KEYWORDS.get(name, ())
+        yield _row("Tensor.", name, keywords)
+        yield _row("torch.", name, keywords if name in NO_OUT else (*keywords, "out=None"))
 
 
-@shape_rule(*_rows(KEEPING), "torch.poisson(input, generator=None)", "torch.real(input)")
+def _row(surface: str, name: str, keywords: tuple[str, ...]) -> str:
+    named = ", ".join(("", "*", *keywords)) if keywords else ""
+    return f"{surface}{name}(input{EXTRA.get(name, '')}{named})"
+
+
+@shape_rule(*_rows(KEEPING), "torch.poisson(input, generator=None)")
 def elementwise(op: Op, input: Shape) -> Result:
     """(\\*) to the same."""
     return input

@@ -59,6 +59,7 @@ def test_swaps(seed: int) -> None:
         both("rot90", shape, rng.randint(-3, 3), rng.choice([(0, 1), (1, 2), (-1, 0), (i, j), (0,)]))
 
 
+@pytest.mark.filterwarnings("ignore:The use of .x.T")
 def test_properties() -> None:
     for shape in ((), (2,), (2, 3), (2, 3, 4), (1, 2, 3, 4)):
         for name in ("T", "mT", "H", "mH"):
@@ -154,6 +155,7 @@ def test_unknown_rank() -> None:
     assert result("torch.select", some, -1, 0) == (rest, 8)
     assert result("torch.narrow", some, -1, 0, 2) == (rest, 8, 2)
     assert result("torch.Tensor.permute", some, 0, 2, 3, 1)[1:3] == (8, 5)
+    assert evaluate("torch.Tensor.permute", some, 0) == (None, [])
     assert result("torch.Tensor.unfold", some, -1, 2, 1) == (rest, 8, 4, 2)
     assert result("torch.flip", some, (0,)) == (rest, 8, 5)
 

@@ -166,7 +166,7 @@ def test_kinds_that_are_not_known() -> None:
     assert kind("torch.Tensor.new_zeros", ids, 2) == "int"
     assert kind("torch.full", (2,), Unknown("x")) is None
     assert kind("torch.arange", Unknown("x")) is None
-    assert kind("torch.as_tensor", ids, Unknown("dtype")) is None
+    assert kind("torch.as_tensor", ids, dtype=Unknown("dtype")) is None
     assert kind("torch.tensor", [1, Unknown("x")]) is None
 
 

@@ -113,6 +113,18 @@ def test_grids(seed: int) -> None:
         check("torch.broadcast_tensors", *shapes)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_products(seed: int) -> None:
+    rng = random.Random(seed)
+    for _ in range(20):
+        choices = [(0,), (1,), (2,), (3,), (2,), (3,), (), (2, 2)]
+        vectors = [Shape(rng.choice(choices)) for _ in range(rng.randint(1, 3))]
+        check("torch.cartesian_prod", *vectors)
+        check("torch.combinations", vectors[0], rng.randint(-1, 4), rng.random() < 0.5, unknown=True)
+        check("torch.block_diag", *(Shape(sizes(rng, most=2)) for _ in range(rng.randint(1, 3))))
+        check("torch.block_diag", Shape((2, 3, 4)))
+
+
 def names(result: Any) -> list[str] | None:
     """The sizes in the words of a message."""
     if result is None:
@@ -154,7 +166,11 @@ def test_pieces_of_symbolic_sizes() -> None:
     channels, rest = dims.symbol("C"), Rest()
     one, two = evaluate("torch.chunk", Shape((2, 2 * channels)), 2, 1)[0]
     assert (one, two) == ((2, channels), (2, channels))
-    assert [names(p) for p in evaluate("torch.chunk", Shape((2, channels)), 2, 1)[0]] == [["2", "?"]] * 2
+    one, two = evaluate("torch.chunk", Shape((2, channels)), 2, 1)[0]
+    assert names(one) == ["2", "C - C//2"]
+    assert names(two) == ["2", "C//2"]
+    assert evaluate("torch.chunk", Shape((2, channels)), 3, 1) == (None, [])
+    assert evaluate("torch.chunk", Shape((2, 10**9)), 10**9, 1) == (None, [])
     assert evaluate("torch.split", Shape((2, 3 * channels)), channels, 1)[0] == [(2, channels)] * 3
     assert evaluate("torch.split", Shape((2, channels)), 4, 1) == (None, [])
     assert evaluate("torch.unbind", Shape((channels, 3))) == (None, [])

@@ -158,3 +158,11 @@ def test_messages() -> None:
     assert report.message() == "topk: k=5 is out of range, it must be from 0 to the size 3 of the dimension"
     _, (report,) = evaluate("torch.norm", Shape((2, 3, 4)), dim=[0, 1, 2])
     assert report.message() == "norm: dim=[0, 1, 2] is out of range, it must be one or two dimensions"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_histc(seed: int) -> None:
+    rng = random.Random(seed)
+    for _ in range(10):
+        for name in ("torch.histc", "torch.Tensor.histc"):
+            check(name, Shape((rng.randint(1, 4),) * rng.randint(0, 2)), rng.randint(-1, 5))

@@ -97,6 +97,8 @@ def test_unknown_rank() -> None:
     assert result("torch.Tensor.expand", some, B, 3, 4, -1) == (B, 3, 4, 5)
     assert result("torch.Tensor.expand", any_shape(), 2, 3) == (2, 3)
     assert result("torch.Tensor.repeat", some, 1, 1, 2)[1:] == (1, 10)
+    assert evaluate("torch.Tensor.expand", some, 5) == (None, [])
+    assert evaluate("torch.Tensor.repeat", some, 5) == (None, [])
     assert result("torch.tile", some, (2,)) == (rest, 1, 10)
     assert result("torch.tile", some, (3, 2)) == (rest, 3, 10)
     assert result("torch.repeat_interleave", some, 2, -1) == (rest, 1, 10)
