@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import libcst as cst
 
+from conv_lint import source
 from conv_lint.finding import Finding
 from conv_lint.interpreter.entries import run_all
 from conv_lint.interpreter.machine import Limits, Machine, Note
@@ -29,13 +30,15 @@ class Result:
 
 def check(text: str, path: str, limits: Limits | None = None) -> Result:
     """Check the text of a file as if it lay at ``path``."""
+    if source.parse(text) is None:
+        return Result([], [])
     before, began = sys.getrecursionlimit(), time.monotonic()
     sys.setrecursionlimit(max(before, RECURSION))
     try:
         tree = Tree(path, text)
         machine = Machine(tree, Project(path), limits or Limits(), started=began)
         run_all(machine)
-    except (cst.ParserSyntaxError, RecursionError):
+    except (cst.ParserSyntaxError, RecursionError, MemoryError):
         return Result([], [])
     finally:
         sys.setrecursionlimit(before)

@@ -20,6 +20,8 @@ from typing import TypeAlias, Union
 _serial = itertools.count()
 #: An expression with more terms than this is replaced by one unknown symbol: nothing useful can be said of it.
 MAX_TERMS = 48
+#: So is one with a product of more atoms: squaring a symbol in a loop doubles them.
+MAX_DEGREE = 16
 
 
 class Symbol:
@@ -87,7 +89,7 @@ class Expr:
         if not isinstance(other, (int, Expr)):
             return NotImplemented
         theirs = _terms(other)
-        if len(self.terms) * len(theirs) > MAX_TERMS:
+        if len(self.terms) * len(theirs) > MAX_TERMS or _degree(self.terms) + _degree(theirs) > MAX_DEGREE:
             return unknown()
         total: dict[Monomial, int] = {}
         for (m1, c1), (m2, c2) in itertools.product(self.terms, theirs):
@@ -182,6 +184,10 @@ def _key(dim: Dim) -> tuple[object, ...]:
 
 def _terms(dim: Dim) -> tuple[tuple[Monomial, int], ...]:
     return dim.terms if isinstance(dim, Expr) else ((((), dim),) if dim else ())
+
+
+def _degree(terms: tuple[tuple[Monomial, int], ...]) -> int:
+    return max((len(monomial) for monomial, _ in terms), default=0)
 
 
 def _term_key(term: tuple[Monomial, int]) -> tuple[object, ...]:

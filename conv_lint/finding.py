@@ -136,7 +136,10 @@ def _show(fact: object, path: str) -> str:
         return render_shape(fact)
     if hasattr(fact, "terms"):
         return render(fact)  # type: ignore[arg-type]
-    return str(fact)
+    try:
+        return str(fact)
+    except ValueError:  # Python prints no whole number of more than 4,300 digits
+        return "a number too long to print"
 
 
 @dataclass

@@ -65,15 +65,13 @@ class Plugin:
 
         try:
             result = check(text, path)
+            found = [(*f.position, f"{f.code} {f.message}") for f in result.findings if f.code not in SIZES[self.sizes]]
         except Exception:
             if _debugging():
                 raise
             return
-        hidden = SIZES[self.sizes]
-        for finding in result.findings:
-            if finding.code not in hidden:
-                line, column = finding.position
-                yield line, column, f"{finding.code} {finding.message}", type(self)
+        for line, column, text in found:
+            yield line, column, text, type(self)
         if self.unknowns:
             yield from self._notes(result.notes)
 

@@ -10,7 +10,6 @@ import ast
 import functools
 import os
 import sys
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -48,7 +47,7 @@ class Outline:
     def tree(self, statement: Statement) -> Tree:
         """The libcst tree of one statement, with the positions of the whole file."""
         if statement.first not in self.trees:
-            lines = self.text.splitlines(keepends=True)[statement.first - 1 : statement.last]
+            lines = source.split_lines(self.text)[statement.first - 1 : statement.last]
             self.trees[statement.first] = Tree(self.path, "".join(lines), statement.first)
         return self.trees[statement.first]
 
@@ -59,11 +58,8 @@ class Outline:
 
 def outline(path: str, text: str) -> Outline | None:
     """The outline of a file, or ``None`` if it is no Python."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            module = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    module = source.parse(text)
+    if module is None:
         return None
     return Outline(path, text, [_statement(node) for node in module.body])
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import re
 import tokenize
+import warnings
 
 #: A larger file is not read: nobody writes one by hand.
 MAX_BYTES = 4_000_000
+#: Code nested deeper is not read: libcst's time grows with the square of the depth, and its stack overflows at last.
+MAX_DEPTH = 1_000
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 _TORCH = re.compile(r"^[^#\n]*\b(?:torch|einops)\b", re.MULTILINE)
 
 
@@ -35,3 +40,24 @@ def read(path: str) -> str | None:
 def worth_reading(text: str) -> bool:
     """Does the file mention torch outside a comment?  A file that does not is never parsed."""
     return len(text) <= MAX_BYTES and "torch" in text and _TORCH.search(text) is not None
+
+
+def parse(text: str) -> ast.Module | None:
+    """Python's own tree of the text, or ``None`` if it is no Python or nested too deeply for libcst."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            module = ast.parse(text.removeprefix("\ufeff"))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    level: list[ast.AST] = [module]
+    for _ in range(MAX_DEPTH):
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+        if not level:
+            return module
+    return None
+
+
+def split_lines(text: str) -> list[str]:
+    """The lines as Python counts them, with their ends; ``str.splitlines`` also splits at form feeds and the like."""
+    return _LINE.findall(text)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import bisect
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import libcst as cst
 from libcst.metadata import MetadataWrapper, PositionProvider
+
+from conv_lint import source
 
 try:
     from libcst._nodes.internal import CodegenState
@@ -45,9 +48,9 @@ class Tree:
 
     def source_line(self, line: int) -> str:
         """One line of the file, counted as in the file."""
-        lines = self.text.splitlines()
+        lines = source.split_lines(self.text)
         index = line - self.first_line
-        return lines[index] if 0 <= index < len(lines) else ""
+        return lines[index].rstrip("\r\n") if 0 <= index < len(lines) else ""
 
     def _generate(self) -> None:
         """One code generation that notes at which token each node begins."""
@@ -74,13 +77,7 @@ class Tree:
 
 
 def _line_starts(text: str) -> list[int]:
-    starts, offset = [0], 0
-    for line in text.splitlines(keepends=True):
-        # str.splitlines also splits at form feeds and other separators, which Python does not count as line ends.
-        offset += len(line)
-        if line.endswith(("\n", "\r")):
-            starts.append(offset)
-    return starts
+    return [0, *itertools.accumulate(len(line) for line in source.split_lines(text))]
 
 
 if CodegenState is not None:

@@ -66,6 +66,48 @@ def test_selection_and_silencing(wrong: Path) -> None:
     assert not flake8(wrong, "--select", "CONV", "net.py")
 
 
+@pytest.mark.parametrize("silenced", ["noqa", "per-file-ignores", "config", "code"])
+def test_only_what_is_named_is_silenced(wrong: Path, silenced: str) -> None:
+    other = WRONG.replace("nn.Conv2d(32, 64, 3)", "nn.Conv2d(32, 64, 3, groups=3)")
+    if silenced == "noqa":
+        other = other.replace("groups=3)", "groups=3)  # noqa: CONV201")
+    (wrong / "net.py").write_text(other)
+    (wrong / "same.py").write_text(WRONG)
+    arguments = ["--select", "CONV"]
+    if silenced == "per-file-ignores":
+        arguments += ["--per-file-ignores", "net.py:CONV201"]
+    elif silenced == "config":
+        (wrong / "setup.cfg").write_text("[flake8]\nper-file-ignores =\n    net.py: CONV201\n")
+    elif silenced == "code":
+        arguments = ["--select", "CONV1"]
+    codes = {tuple(line.split()[:2]) for line in flake8(wrong, *arguments, "net.py", "same.py", isolated=False)}
+    assert ("net.py:9:32:", "CONV201") not in codes
+    assert any(code.startswith("CONV10") for _, code in codes)
+    assert (("same.py:9:32:", "CONV201") in codes) == (silenced != "code")
+
+
+def test_one_process_and_two_say_the_same(wrong: Path) -> None:
+    for name in ("a.py", "b.py", "c.py"):
+        (wrong / name).write_text(WRONG)
+    one = flake8(wrong, "--select", "CONV", "--jobs", "1", ".")
+    assert len(one) == 4
+    assert flake8(wrong, "--select", "CONV", "--jobs", "2", ".") == one
+
+
+def test_a_folder_named_from_elsewhere_is_a_package_of_its_own(tmp_path: Path) -> None:
+    package = tmp_path / "pkg"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "sizes.py").write_text("WIDTH = 8\n")
+    (package / "net.py").write_text(
+        "import torch\nfrom torch import nn\nfrom .sizes import WIDTH\n\n"
+        "nn.Conv2d(WIDTH, 4, 3)(torch.zeros(1, 3, 9, 9))\n"
+    )
+    (line,) = flake8(tmp_path.parent, "--select", "CONV", str(package))
+    assert "net.py:5:" in line
+    assert "CONV201" in line
+
+
 def test_strict_sizes_are_opt_in(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text(STRICT)
     assert not flake8(tmp_path, "a.py")

@@ -23,6 +23,21 @@ def test_positions_agree_with_libcst(path: Path) -> None:
             assert tree.position(node) == (position.start.line, position.start.column), type(node)
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=["LF", "CRLF", "CR"])
+def test_form_feeds_tabs_and_line_ends(end: str) -> None:
+    text = "x = 1\n\f\nif x:\n\ty = (x,\n\t\t# why\n\t\tx)\n\f\n@f  # so\n"
+    text += "def g(a, *b, c=1, **d): return -a\ns = 'a\x1cb\u2028'; t = 2\n"
+    tree = Tree("a.py", text.replace("\n", end))
+    found = MetadataWrapper(tree.module, unsafe_skip_copy=True).resolve(PositionProvider)
+    checked = 0
+    for node, position in found.items():
+        if isinstance(node, (cst.BaseExpression, cst.Arg, cst.BaseStatement, cst.BaseSmallStatement, cst.Param)):
+            assert tree.position(node) == (position.start.line, position.start.column), type(node)
+            checked += 1
+    assert checked > 20
+    assert tree.source_line(4) == "\ty = (x,"
+
+
 def test_a_piece_of_a_file_counts_from_its_first_line() -> None:
     tree = Tree("a.py", "x = 1\ny = f(2)\n", first_line=11)
     statement = tree.module.body[1].body[0]

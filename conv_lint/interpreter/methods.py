@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,9 +13,12 @@ from conv_lint.interpreter import tensors
 from conv_lint.interpreter.calls import Arguments, call_value
 from conv_lint.interpreter.machine import Machine, PythonRaise
 from conv_lint.interpreter.objects import MISSING, Frame, Method, Property, Sizes
+from conv_lint.interpreter.operators import MAX_CONSTANT
 from conv_lint.interpreter.sequences import items_of
 from conv_lint.values import Dict, Iter, List, Tensor, Unknown, Value
 
+#: No string is padded to more than this.
+MAX_WIDTH = 10_000
 #: String methods that are Python's own on known arguments.
 TEXT = frozenset(
     "capitalize casefold count endswith find format index isalnum isalpha isdecimal isdigit isidentifier islower"
@@ -70,6 +74,10 @@ def _text(machine: Machine, receiver: Any, name: str, args: list[Value], kwargs:
     flat = [v for p in [*plain, *kwargs.values()] for v in (p if isinstance(p, (list, tuple)) else [p])]
     if name not in TEXT or not all(isinstance(v, (str, int, float, bytes, type(None))) for v in flat):
         return Unknown(f"a string made by {name}")
+    if any(isinstance(v, int) and abs(v) > MAX_WIDTH for v in flat) or len(receiver) > MAX_CONSTANT:
+        return Unknown(f"a string made by {name}")
+    if name == "format" and isinstance(receiver, str) and re.search(r"\d{5}", receiver):
+        return Unknown("a wide string")
     try:
         made = getattr(receiver, name)(*plain, **kwargs)
     except (TypeError, ValueError, IndexError, KeyError, AttributeError):

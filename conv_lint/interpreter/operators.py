@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -47,7 +48,10 @@ AUGMENTED: dict[type, type] = {
 }
 #: No constant larger than this is computed: ``"a" * 10**9``.
 MAX_CONSTANT = 1_000_000
+#: No whole number of more bits is computed: no size has them, and squaring in a loop doubles them.
+MAX_BITS = 2_048
 Number = (int, float, complex)
+_WIDE = r"\d{5}|\*"  # a width that would fill the memory
 
 
 class Ratio(Unknown):
@@ -85,6 +89,8 @@ def _constant(name: str, function: Callable[[Any, Any], Any], left: Any, right: 
         return Unknown("too large a power")
     if name == "lshift" and right > 64:
         return Unknown("too large a shift")
+    if isinstance(left, int) and isinstance(right, int) and left.bit_length() + right.bit_length() > MAX_BITS:
+        return Unknown("too large a number")
     try:
         return function(left, right)
     except (TypeError, ValueError, ArithmeticError):
@@ -135,6 +141,8 @@ def _containers(
     from conv_lint.interpreter.calls import call_method
 
     match left, right:
+        case (List() | tuple(), List() | tuple()) if name == "add" and _length(left) + _length(right) > MAX_CONSTANT:
+            return List(open="too long a list")
         case (List(), List()) if name == "add":
             return List([*left.items, *right.items], left.open or right.open)
         case (tuple(), tuple()) if name == "add":
@@ -168,14 +176,20 @@ def _containers(
     return Unknown(reason)
 
 
+def _length(value: List | tuple[Value, ...]) -> int:
+    return len(value.items if isinstance(value, List) else value)
+
+
 def _text(name: str, function: Callable[[Any, Any], Any], left: Any, right: Value) -> Value:
     if name == "mod":
+        if re.search(_WIDE if isinstance(left, str) else _WIDE.encode(), left):
+            return Unknown("a wide string")
         values = right if isinstance(right, tuple) else (right,)
         if not all(isinstance(v, (int, float, str)) for v in values):
             return Unknown("a formatted string")
     elif name == "mul" and not (isinstance(right, int) and right * len(left) < MAX_CONSTANT):
         return Unknown("a repeated string")
-    elif name == "add" and not isinstance(right, type(left)):
+    elif name == "add" and (not isinstance(right, type(left)) or len(left) + len(right) > MAX_CONSTANT):
         return Unknown("a string that is not known")
     try:
         return function(left, right)

@@ -132,7 +132,9 @@ def _check_groups(op: Op, in_channels: Dim, out_channels: Dim, groups: Dim) -> b
 
 def _common_divisors(a: int, b: int) -> str | None:
     common = math.gcd(a, b)
-    divisors = [str(d) for d in range(1, common + 1) if common % d == 0]
+    divisors = [str(d) for d in range(1, min(common, 1000) + 1) if common % d == 0]
+    if common > 1000:
+        divisors.append(str(common))
     if not divisors:
         return None
     shown = divisors if len(divisors) <= 6 else [*divisors[:4], "...", divisors[-1]]

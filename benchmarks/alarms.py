@@ -1,0 +1,108 @@
+"""What does the linter say of real packages, most of which work?
+
+    python benchmarks/alarms.py torchvision timm kornia
+
+Each package is linted in place where it is installed, and from its downloaded wheel where it is not; nothing of it is
+imported.  Printed: findings per million lines (the opt-in CONV302 aside), crashes, and files over the time budget.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import subprocess
+import sys
+import tempfile
+import traceback
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from conv_lint import source
+from conv_lint.check import check
+
+
+@dataclass
+class Tally:
+    """What came of one package."""
+
+    files: int = 0
+    read: int = 0
+    lines: int = 0
+    findings: list[str] = field(default_factory=list)
+    crashes: list[str] = field(default_factory=list)
+    late: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def sources(package: str) -> Iterator[Path]:
+    """The folder (or the file) of a package: the installed one, or its wheel unpacked for a while."""
+    spec = importlib.util.find_spec(package)
+    if spec is not None and spec.submodule_search_locations:
+        yield Path(next(iter(spec.submodule_search_locations)))
+    elif spec is not None and spec.origin:
+        yield Path(spec.origin)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder, package]
+            subprocess.run([*command, "--only-binary=:all:"], check=True)
+            unpacked = Path(folder) / "unpacked"
+            for wheel in Path(folder).glob("*.whl"):
+                zipfile.ZipFile(wheel).extractall(unpacked)
+            yield unpacked
+
+
+def lint(root: Path) -> Tally:
+    """Every file of a package, one after the other, in this process."""
+    tally = Tally()
+    for path in sorted(root.rglob("*.py")) if root.is_dir() else [root]:
+        text = source.read(str(path))
+        if text is None:
+            continue
+        tally.files += 1
+        tally.lines += text.count("\n")
+        if not source.worth_reading(text):
+            continue
+        tally.read += 1
+        name = str(path.relative_to(root.parent))
+        try:
+            result = check(text, str(path))
+        except Exception:
+            tally.crashes.append(f"{name}\n{traceback.format_exc(limit=-4)}")
+            continue
+        if result.out_of_budget:
+            tally.late.append(name)
+        shown = [f for f in result.findings if f.code != "CONV302"]
+        tally.findings += [f"{name}:{f.position[0]}:{f.position[1] + 1}: {f.code} {f.message}" for f in shown]
+    return tally
+
+
+def main() -> int:
+    """Lint the packages that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("packages", nargs="+", metavar="PACKAGE")
+    crashed = False
+    for package in parser.parse_args().packages:
+        with sources(package) as root:
+            tally = lint(root)
+        for line in (
+            *tally.findings,
+            *(f"CRASH {c}" for c in tally.crashes),
+            *(f"over budget: {f}" for f in tally.late),
+        ):
+            print(f"  {line}")
+        rate = len(tally.findings) / max(tally.lines, 1) * 1e6
+        print(
+            f"{package}: {len(tally.findings)} findings in {tally.lines} lines ({rate:.0f} per million),"
+            f" {len(tally.crashes)} crashes, {len(tally.late)} files over the time budget;"
+            f" {tally.read} of {tally.files} files mention torch",
+            flush=True,
+        )
+        crashed = crashed or bool(tally.crashes)
+    return int(crashed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
