@@ -91,7 +91,8 @@ def _tensor(c: Context, *values: Value, **more: Value) -> Value:
     """``torch.Tensor(2, 3)`` makes an empty tensor of these sizes; of data, see ``torch.tensor``."""
     if values and all(isinstance(v, int) for v in values):
         return c.call(External("torch.empty"), *values)
-    if len(values) == 1 and not isinstance(values[0], Unknown):
+    # A tuple may be a torch.Size, which is a shape, or data: the two are not told apart.
+    if len(values) == 1 and not isinstance(values[0], (Unknown, tuple)):
         return c.call(External("torch.tensor"), values[0])
     return Tensor(any_shape("a tensor made from something unknown"))
 
