@@ -163,7 +163,7 @@ floored_size = Rule(
     "CONV302",
     "floored-size",
     "{layer}: ({size} - {kernel} + 2*{padding}) / {stride} = {quotient} is not whole; torch floors it and drops only"
-    " padding[; {fix}]",
+    " {what}[; {fix}]",
     opt_in=True,
 )
 kernel_too_large = Rule(
@@ -261,7 +261,6 @@ not_understood = Rule(
     "CONV901",
     "not-understood",
     "not understood: {reason}",
-    opt_in=True,
 )
 
 #: Every rule by its code.

@@ -21,17 +21,18 @@ RECURSION = 12_000
 
 @dataclass
 class Result:
-    """What came of checking a file: findings, and what was not understood."""
+    """What came of checking a file: findings, what was not understood, and why nothing was checked if so."""
 
     findings: list[Finding]
     notes: list[Note]
     out_of_budget: bool = False
+    problem: str | None = None
 
 
 def check(text: str, path: str, limits: Limits | None = None) -> Result:
     """Check the text of a file as if it lay at ``path``."""
     if source.parse(text) is None:
-        return Result([], [])
+        return Result([], [], problem="the file is no Python, or nested too deeply")
     before, began = sys.getrecursionlimit(), time.monotonic()
     sys.setrecursionlimit(max(before, RECURSION))
     try:
@@ -39,7 +40,7 @@ def check(text: str, path: str, limits: Limits | None = None) -> Result:
         machine = Machine(tree, Project(path), limits or Limits(), started=began)
         run_all(machine)
     except (cst.ParserSyntaxError, RecursionError, MemoryError):
-        return Result([], [])
+        return Result([], [], problem="the file is too large or nested too deeply")
     finally:
         sys.setrecursionlimit(before)
     return Result(_unique(machine.findings), machine.notes, machine.stop)

@@ -44,7 +44,8 @@ class Step:
     """One operation on the way of a tensor: what it was, where it stands, what came out.
 
     ``shape`` is the output's shape; ``parents`` are the steps that made the inputs, the main one first.  ``scope`` is
-    the interpreter's own note of who did it.
+    the interpreter's own note of who did it.  ``made`` is the axis, counted from the right, whose size the operation
+    decides, such as the channels of a convolution: they come from here even if the input had as many.
     """
 
     label: str
@@ -52,6 +53,7 @@ class Step:
     shape: tuple[Dim, ...]
     parents: tuple[Step, ...] = ()
     scope: object = None
+    made: int | None = None
 
     def __str__(self) -> str:
         return f"{self.label}{_at(self.place)} {render_shape(self.shape)}"

@@ -11,6 +11,8 @@ from conv_lint import __version__, source
 if TYPE_CHECKING:
     from flake8.options.manager import OptionManager
 
+    from conv_lint.check import Result
+
 #: Codes that a plain ``flake8`` run does not show; ``--select CONV`` does.
 OPT_IN = ["CONV302"]
 #: What ``conv-sizes`` may be: every quotient that is not whole, only those that lose input, or none.
@@ -60,11 +62,10 @@ class Plugin:
         text = "".join(self.lines)
         if not source.worth_reading(text):
             return
-        path = self.display_name if self.filename in ("stdin", "-") else self.filename
         from conv_lint.check import check
 
         try:
-            result = check(text, path)
+            result = check(text, self.path)
             found = [(*f.position, f"{f.code} {f.message}") for f in result.findings if f.code not in SIZES[self.sizes]]
         except Exception:
             if _debugging():
@@ -73,18 +74,21 @@ class Plugin:
         for line, column, text in found:
             yield line, column, text, type(self)
         if self.unknowns:
-            yield from self._notes(result.notes)
+            yield from self._notes(result)
 
-    def _notes(self, notes: Sequence[Any]) -> Iterator[tuple[int, int, str, type[Any]]]:
-        own = {
-            (n.place.position, n.reason)
-            for n in notes
-            if n.place is not None and n.place.file.path.endswith(self._base())
-        }
-        for (line, column), reason in sorted(own):
-            yield line, column, f"CONV901 not understood: {reason}", type(self)
+    def _notes(self, result: Result) -> Iterator[tuple[int, int, str, type[Any]]]:
+        """What was not understood in this file, once for each place."""
+        from conv_lint.catalogue import not_understood
 
-    def _base(self) -> str:
+        said = {(n.place.position, n.reason) for n in result.notes if n.place and n.place.file.path == self.path}
+        if result.problem is not None:
+            said.add(((1, 0), result.problem))
+        for (line, column), reason in sorted(said):
+            yield line, column, f"{not_understood.code} {not_understood(reason=reason).message()}", type(self)
+
+    @property
+    def path(self) -> str:
+        """Where the file lies; what comes from stdin lies where its display name says."""
         return self.display_name if self.filename in ("stdin", "-") else self.filename
 
 

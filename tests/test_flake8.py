@@ -141,3 +141,12 @@ def test_an_error_of_ours_is_silence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CONV_LINT_DEBUG", raising=False)
     plugin = flake8_plugin.Plugin(None, "a.py", ["import torch\n"])
     assert list(plugin.run()) == []
+
+
+def test_work_that_was_cut_short_is_said(tmp_path: Path) -> None:
+    from conv_lint.check import check
+    from conv_lint.interpreter.machine import Limits
+
+    text = "import torch\n\n\ndef main():\n    for i in range(1000):\n        torch.zeros(i)\n"
+    result = check(text, str(tmp_path / "a.py"), Limits(entry_steps=300))
+    assert [(n.place.line, "used up" in n.reason) for n in result.notes if n.place] == [(4, True)]

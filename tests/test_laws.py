@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from conv_lint import catalogue
+from conv_lint.flake8_plugin import OPT_IN
 
 PACKAGE = Path(catalogue.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -79,3 +80,8 @@ def test_each_code_is_declared_once() -> None:
     assert sorted(re.findall(r'^    "(CONV\d{3})",$', source, re.MULTILINE)) == sorted(r.code for r in rules)
     declared = re.compile(r"\bRule\(")
     assert [p.name for p in FILES if declared.search(p.read_text(encoding="utf-8"))] == ["catalogue.py"]
+
+
+def test_the_plugin_hides_what_the_catalogue_calls_opt_in() -> None:
+    """The plugin keeps its own list, so that a file without torch need not load the catalogue."""
+    assert {r.code for r in catalogue.RULES.values() if r.opt_in} == set(OPT_IN)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from conv_lint.interpreter import numbers, tensors
 from conv_lint.interpreter.libraries import Context, native
 from conv_lint.interpreter.sequences import items_of
 from conv_lint.values import List, Tensor, Unknown, Value, any_shape
@@ -67,6 +66,3 @@ def _joined(c: Context, values: Value, axis: Value = 0) -> Value:
     if items is None or not all(isinstance(i, Tensor) for i in items):
         return Unknown("joined from arrays that are not known")
     return c.call_torch(name, values, axis)
-
-
-__all__ = ["numbers", "tensors"]

@@ -12,7 +12,7 @@ from conv_lint.interpreter import attributes, locate, tensors
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Instance, Sizes
 from conv_lint.interpreter.sequences import items_of
-from conv_lint.values import Dict, List, Shape, Tensor, Unknown, Value
+from conv_lint.values import Dict, List, Tensor, Unknown, Value
 
 
 def bind(machine: Machine, frame: Frame, name: str, value: Value) -> None:
@@ -216,8 +216,3 @@ def delete(machine: Machine, frame: Frame, target: cst.CSTNode) -> None:
                     del owner.items[index]  # type: ignore[arg-type]
                 except (KeyError, IndexError, TypeError):
                     owner.open = "an unknown item was deleted"
-
-
-def shape_value(shape: Shape) -> tuple[Dim, ...]:
-    """A known shape as the tuple that ``x.shape`` is."""
-    return tuple(tuple.__iter__(shape))

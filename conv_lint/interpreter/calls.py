@@ -20,11 +20,10 @@ from conv_lint.interpreter.objects import (
     Method,
     Native,
     Partial,
-    Property,
     Super,
 )
 from conv_lint.interpreter.sequences import items_of
-from conv_lint.values import Choice, Dict, External, Iter, List, Tensor, Unknown, Value
+from conv_lint.values import Choice, Dict, External, Iter, List, Unknown, Value
 
 
 @dataclass
@@ -316,6 +315,3 @@ def bind_parameters(machine: Machine, frame: Frame, caller: Frame, function: Fun
             frame.locals[name] = Unknown(f"the parameter {name}", name)
     if params.star_kwarg is not None:
         frame.locals[params.star_kwarg.name.value] = Dict(kwargs, arguments.open or arguments.rest)
-
-
-__all__ = ["Arguments", "Property", "Tensor", "call_with", "evaluate_call"]

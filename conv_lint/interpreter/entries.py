@@ -13,11 +13,12 @@ from functools import partial
 import libcst as cst
 
 from conv_lint import dims
+from conv_lint.finding import Place
 from conv_lint.inputs import Malformed, from_annotation
 from conv_lint.interpreter.calls import Arguments, call_value, call_with
 from conv_lint.interpreter.imports import dotted
 from conv_lint.interpreter.journal import Facts, Journal
-from conv_lint.interpreter.machine import Machine, OutOfBudget, PythonRaise
+from conv_lint.interpreter.machine import Machine, Note, OutOfBudget, PythonRaise
 from conv_lint.interpreter.namespace import Namespace
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Inherited, Instance
 from conv_lint.interpreter.statements import execute
@@ -31,14 +32,14 @@ def run_all(machine: Machine) -> None:
     for node in definitions(machine.tree.module):
         value = namespace.frame.locals.get(node.name.value)
         if isinstance(node, cst.FunctionDef) and _needs_nothing(node):
-            _attempt(machine, partial(_factory, machine, namespace.frame, node, value))
+            _attempt(machine, node, partial(_factory, machine, namespace.frame, node, value))
     for value in list(namespace.frame.locals.values()):
         if isinstance(value, Instance) and value.is_module and not value.called:
-            _attempt(machine, partial(feed, machine, namespace.frame, value))
+            _attempt(machine, machine.tree.module, partial(feed, machine, namespace.frame, value))
     for node in definitions(machine.tree.module):
         value = namespace.frame.locals.get(node.name.value)
         if isinstance(value, Class) and value.is_module and value.tree is machine.tree:
-            _attempt(machine, partial(_class, machine, namespace.frame, value))
+            _attempt(machine, node, partial(_class, machine, namespace.frame, value))
 
 
 def definitions(module: cst.Module) -> Iterator[cst.FunctionDef | cst.ClassDef]:
@@ -70,8 +71,9 @@ def run_top_level(machine: Machine) -> Namespace:
         machine.entry_start = machine.steps
         try:
             execute(machine, namespace.frame, statement)
-        except (PythonRaise, OutOfBudget, RecursionError):
+        except (PythonRaise, OutOfBudget, RecursionError) as error:
             _reset(machine)
+            _note_end(machine, statement, error)
         namespace.frame.pending.clear()
     return namespace
 
@@ -81,16 +83,22 @@ def _reset(machine: Machine) -> None:
     machine.journal.levels.clear()
 
 
-def _attempt(machine: Machine, entry: Callable[[], object]) -> None:
+def _note_end(machine: Machine, node: cst.CSTNode, error: Exception) -> None:
+    """An entry that could not be run to its end says so among the notes: silence about it is no clean bill."""
+    if not isinstance(error, PythonRaise):
+        machine.notes.append(Note("the work allowed is used up: the rest was not checked", Place(machine.tree, node)))
+
+
+def _attempt(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) -> None:
     """Run one entry, undo what it changed, and keep the findings that do not hang on an assumed rank."""
     before = len(machine.findings)
     machine.rank_was_assumed = False
     machine.training = Condition("training", "self.training")
-    _isolated(machine, entry)
+    _isolated(machine, node, entry)
     found = machine.findings[before:]
     if found and machine.rank_was_assumed:
         machine.prefer_batched, machine.strained = False, False
-        raised = _isolated(machine, entry)
+        raised = _isolated(machine, node, entry)
         machine.prefer_batched = True
         again = machine.findings[before + len(found) :]
         del machine.findings[before:]
@@ -98,7 +106,7 @@ def _attempt(machine: Machine, entry: Callable[[], object]) -> None:
             machine.findings += found
 
 
-def _isolated(machine: Machine, entry: Callable[[], object]) -> bool:
+def _isolated(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) -> bool:
     """Run one entry on facts and a journal of its own.  Returns whether the checked program raised."""
     raised = False
     _reset(machine)
@@ -110,6 +118,7 @@ def _isolated(machine: Machine, entry: Callable[[], object]) -> bool:
         entry()
     except (PythonRaise, OutOfBudget, RecursionError) as error:
         raised = isinstance(error, PythonRaise)
+        _note_end(machine, node, error)
         del machine.journal.levels[1:]
     machine.journal.end()
     machine.facts, machine.journal, machine.peeks = facts, journal, peeks

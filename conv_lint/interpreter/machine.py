@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import libcst as cst
 
@@ -19,8 +19,6 @@ from conv_lint.interpreter.objects import Frame, Instance, Pending
 from conv_lint.project import Project
 from conv_lint.tree import Tree
 from conv_lint.values import Choice, Condition, Rest, Shape, Tensor, Unknown, Value
-
-T = TypeVar("T")
 
 
 class OutOfBudget(Exception):

@@ -10,7 +10,7 @@ import libcst as cst
 
 from conv_lint.dims import Expr, product
 from conv_lint.interpreter import tensors
-from conv_lint.interpreter.calls import Arguments, call_value
+from conv_lint.interpreter.calls import Arguments
 from conv_lint.interpreter.machine import Machine, PythonRaise
 from conv_lint.interpreter.objects import MISSING, Frame, Method, Property, Sizes
 from conv_lint.interpreter.operators import MAX_CONSTANT
@@ -281,6 +281,3 @@ def _clear(machine: Machine, frame: Frame, target: Dict, args: list[Value], kwar
 def _reordered(machine: Machine, frame: Frame, target: Dict, args: list[Value], kwargs: dict[str, Value]) -> Value:
     target.open = target.open or "changed in a way that is not followed"
     return None
-
-
-__all__ = ["call", "call_value"]

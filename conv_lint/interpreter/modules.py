@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import libcst as cst
 
@@ -224,7 +223,7 @@ def _run_layer(
         if not world.reported:
             machine.unknown(f"{label}: {why}", frame, node)
         return Tensor(any_shape(str(why)), step)
-    return tensors.from_rule(machine, result, step, op.dtype, {})
+    return tensors.from_rule(result, step, op)
 
 
 def _sequential(
@@ -370,11 +369,6 @@ def _parameters(machine: Machine, frame: Frame, module: Instance, arguments: Arg
     return Iter([], "parameters")
 
 
-@method("train", "eval")
-def _never(machine: Machine, frame: Frame, module: Instance, arguments: Arguments) -> Value:
-    return module
-
-
 def _set_training(value: bool | None) -> Handler:
     def handler(machine: Machine, frame: Frame, module: Instance, arguments: Arguments) -> Value:
         mode = argument(arguments, 0, "mode", True) if value is None else value
@@ -440,6 +434,3 @@ def walk(module: Instance, path: str = "", seen: set[int] | None = None) -> list
 def is_leaf(module: Instance) -> bool:
     """A layer of torch with nothing below it."""
     return isinstance(module.cls, External) and module.torch_name not in CONTAINERS
-
-
-__all__: list[Any] = ["call_method", "call_module", "construct"]

@@ -306,7 +306,6 @@ class Property(Mutable):
 
     getter: Value
     setter: Value = None
-    cached: bool = False
 
 
 @dataclass(eq=False)

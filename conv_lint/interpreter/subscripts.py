@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import libcst as cst
 
-from conv_lint.dims import Expr
 from conv_lint.interpreter import attributes, tensors
 from conv_lint.interpreter.machine import Machine, PythonRaise
 from conv_lint.interpreter.objects import Class, Frame, Function, Instance, Sizes
@@ -155,8 +154,3 @@ def _of_unknown(base: Unknown, index: Value) -> Value:
         name = f"{base.name}[{index!r}]"
     key = index if isinstance(index, (int, str)) else object()
     return base.part(("item", key), lambda: Unknown(base.reason, name))
-
-
-def is_size(value: Value) -> bool:
-    """Is it a whole number, known or symbolic?"""
-    return isinstance(value, (int, Expr)) and not isinstance(value, bool)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import libcst as cst
 
-from conv_lint import catalogue, ops
+from conv_lint import ops
 from conv_lint.dims import Dim, Expr
 from conv_lint.finding import Report, Step
 from conv_lint.interpreter import locate
@@ -19,7 +20,6 @@ from conv_lint.ops.rule import Op, Plain, Row, Signature, run
 from conv_lint.values import (
     CannotTell,
     Choice,
-    Dict,
     External,
     Iter,
     List,
@@ -72,19 +72,16 @@ def _is_number(value: Choice) -> bool:
     )
 
 
-def from_rule(
-    machine: Machine, result: Any, step: Step | None, dtype: str | None, given: Mapping[Shape, Tensor]
-) -> Value:
-    """A rule's result as a value."""
+def from_rule(result: Any, step: Step, op: Op) -> Value:
+    """A rule's result as a value; ``step`` is the operation, of which the shape is not known yet."""
     if isinstance(result, Plain):
         return result.value
     if is_shape(result):
-        kind = result.dtype if isinstance(result, Shape) and dtype is None else dtype
+        kind = result.dtype if isinstance(result, Shape) and op.dtype is None else op.dtype
         sizes = Shape(tuple.__iter__(result))
-        made = Step(step.label, step.place, tuple(sizes.known), step.parents, step.scope) if step is not None else None
-        return Tensor(sizes, made, kind)
+        return Tensor(sizes, replace(step, shape=tuple(sizes.known), made=op.made), kind)
     if isinstance(result, (list, tuple)):
-        return tuple(from_rule(machine, r, step, dtype, given) for r in result)
+        return tuple(from_rule(r, step, op) for r in result)
     return result
 
 
@@ -235,7 +232,7 @@ def execute(
         if not world.reported:
             machine.unknown(f"{op.label}: {why}", frame, node)
         return Tensor(any_shape(str(why)), step)
-    return from_rule(machine, result, step, op.dtype, {})
+    return from_rule(result, step, op)
 
 
 # tensors as Python objects ----------------------------------------------------------------------------------
@@ -369,6 +366,3 @@ def new_input(
     sizes = shape if shape is not None else any_shape(f"the number of dimensions of {name}")
     place = frame.place(node) if node is not None else None
     return Tensor(sizes, Step(f"the input {name}", place, tuple(sizes.known), (), None), sure=sure)
-
-
-__all__ = ["Dict", "call", "call_method", "catalogue", "index", "piece"]

@@ -193,6 +193,7 @@ def conv(
         takes = op.dim(op.args.get("in_channels", takes))
     require_channels(op, input, takes)
     out_channels, kernel = weight[0], weight[2:]
+    op.made = -op.n - 1
     if isinstance(bias, Shape):
         _check_bias(op, bias, out_channels)
     if not op.is_layer:
@@ -226,6 +227,7 @@ def conv_transpose(
     weight = op.require_rank(weight, op.n + 2)
     require_channels(op, input, weight[0])
     out_channels = weight[1] * op.dim(groups)
+    op.made = -op.n - 1
     if isinstance(bias, Shape):
         _check_bias(op, bias, out_channels)
     stride, padding, output_padding, dilation = op.per_axis(stride, padding, output_padding, dilation)

@@ -35,6 +35,7 @@ def linear_layer(op: Op, out_features: Arg, bias: Arg) -> Result:
 def linear(op: Op, input: Shape, weight: Shape, bias: Arg) -> Result:
     """(\\*, in_features) -> (\\*, out_features); a 1-D weight drops the last dimension."""
     input = op.trailing(input, 1)
+    op.made = -1
     weight = op.require_rank(weight, 1, 2)
     if op.equate(input[-1], weight[-1]) is False:
         _wrong_features(op, input, weight[-1])

@@ -279,12 +279,14 @@ class Op:
 
     ``n``: the number of spatial dimensions of the row.  ``label``: the layer or function in the reader's words.
     ``name``: the row's full name.  ``args``: the bound arguments.  ``training``: whether the layer trains, if known.
-    ``dtype``: set it to ``"bool"`` or ``"int"`` if the result's numbers are.
+    ``dtype``: set it to ``"bool"`` or ``"int"`` if the result's numbers are.  ``made``: set it to the axis, counted from
+    the right, whose size the operation decides by itself.
     """
 
     def __init__(self, name: str, n: int, label: str, args: Mapping[str, object], world: World) -> None:
         self.name, self.n, self.label, self.args, self.world = name, n, label, args, world
         self.dtype: str | None = None
+        self.made: int | None = None
         self.training: bool | None = None
 
     @property
@@ -485,12 +487,17 @@ def origin(step: Step, axis: int | None = None) -> Origin | None:
     """
     while step.parents:
         parent = step.parents[0]
-        if axis is None or not _keeps(step.shape, parent.shape, axis):
+        if axis is None or _decides(step, axis) or not _keeps(step.shape, parent.shape, axis):
             break
         if axis >= 0 and tuple.__len__(parent.shape) != tuple.__len__(step.shape):
             axis -= tuple.__len__(step.shape)
         step = parent
     return Origin(step.label, step.place, step)
+
+
+def _decides(step: Step, axis: int) -> bool:
+    from_right = axis if axis < 0 else axis - tuple.__len__(step.shape)
+    return step.made == from_right
 
 
 def _keeps(shape: tuple[Dim, ...], before: tuple[Dim, ...], axis: int) -> bool:

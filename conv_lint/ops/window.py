@@ -63,4 +63,5 @@ def _say_of_quotient(op: Op, axis: int, size: int, span: int, stride: int, paddi
         said = (what, "is") if lost == 1 else (f"{lost} {what}s", "are")
         op.fail(catalogue.lossy_size(**facts, lost=said[0], verb=said[1], fix=fix), "stride")
     else:
-        op.fail(catalogue.floored_size(**facts, fix=fix), "stride")
+        what = "padding" if remainder <= padding else "what the stride skips anyway"
+        op.fail(catalogue.floored_size(**facts, what=what, fix=fix), "stride")

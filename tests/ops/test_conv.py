@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from conv_lint import check_source
 from conv_lint.values import Shape
 from tests.ops.oracle import check, check_layer
 
@@ -73,3 +74,23 @@ def test_functional_padding(padding: object) -> None:
 @pytest.mark.parametrize("bias", [4, 3])
 def test_functional_bias(bias: int) -> None:
     check("torch.nn.functional.conv2d", Shape((1, 3, 8, 8)), Shape((4, 3, 3, 3)), Shape((bias,)))
+
+
+def test_the_channels_of_a_convolution_come_from_it_even_if_its_input_had_as_many() -> None:
+    text = """
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 64, 3)
+        self.same = nn.Conv2d(64, 64, 3)
+        self.norm = nn.BatchNorm2d(128)
+
+    def forward(self, x):
+        return self.norm(torch.relu(self.same(self.stem(x))))
+"""
+    (finding,) = check_source(text)
+    assert "is given 64 (same, line 10)" in finding.message
