@@ -279,8 +279,8 @@ class Op:
 
     ``n``: the number of spatial dimensions of the row.  ``label``: the layer or function in the reader's words.
     ``name``: the row's full name.  ``args``: the bound arguments.  ``training``: whether the layer trains, if known.
-    ``dtype``: set it to ``"bool"`` or ``"int"`` if the result's numbers are.  ``made``: set it to the axis, counted from
-    the right, whose size the operation decides by itself.
+    ``dtype``: set it to ``"bool"`` or ``"int"`` if the result's numbers are.  ``made``: set it to the axis, counted
+    from the right, whose size the operation decides by itself.
     """
 
     def __init__(self, name: str, n: int, label: str, args: Mapping[str, object], world: World) -> None:
