@@ -28,12 +28,19 @@ class Rest:
     """Stands first in a shape for leading dimensions whose number is not known.
 
     The same object stands for the same dimensions, so a settled ``Rest`` settles every shape that holds it.
+    ``image`` is true for what is fed to a net as a whole.
     """
 
-    __slots__ = ("reason",)
+    __slots__ = ("image", "reason")
 
-    def __init__(self, reason: str = "number of dimensions") -> None:
-        self.reason = reason
+    def __init__(self, reason: str = "number of dimensions", image: bool = False) -> None:
+        self.reason, self.image = reason, image
+
+    def axis(self, name: str) -> Expr:
+        """A new size for one of the dimensions: ``B``, ``C`` or a name for one of space, ``H``."""
+        if name == "C":
+            return dims.unknown(1)
+        return dims.image_size(name) if self.image and name != "B" else dims.symbol(name)
 
     def _unknown(self, *_: object) -> NoReturn:
         raise CannotTell(self.reason)
@@ -117,9 +124,9 @@ def render_any(sizes: Iterable[object]) -> str:
     return f"({text[0]},)" if len(text) == 1 else f"({', '.join(text)})"
 
 
-def any_shape(reason: str = "number of dimensions") -> Shape:
-    """A shape of which nothing is known."""
-    return Shape((Rest(reason),))  # type: ignore[arg-type]
+def any_shape(reason: str = "number of dimensions", image: bool = False) -> Shape:
+    """A shape of which nothing is known; ``image`` for what is fed to a net as a whole."""
+    return Shape((Rest(reason, image),))  # type: ignore[arg-type]
 
 
 # unknown ----------------------------------------------------------------------------------------------------

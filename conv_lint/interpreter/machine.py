@@ -206,7 +206,7 @@ class Machine:
         key = (rest, index + len(known) if index < 0 else index)
         if key not in self.peeks:
             names = {0: "B", 2: "H", 3: "W", -1: "W", -2: "H"}
-            self.peeks[key] = dims.symbol(names[index]) if index in names else dims.unknown(1)
+            self.peeks[key] = rest.axis(names[index]) if index in names else dims.unknown(1)
         return self.size(self.peeks[key])
 
     # branches -----------------------------------------------------------------------------------------------

@@ -320,11 +320,25 @@ def _ordered(name: str, left: Value, right: Value) -> Value:
         return Condition(object(), "a comparison of unknown values")
     a, b = sizes
     if name in ("gt", "ge"):
+        left, right = right, left
         a, b, name = b, a, {"gt": "lt", "ge": "le"}[name]
+    counted = _counted(name, left, right)
+    if counted is not None:
+        return counted
     if name == "lt":
         a = a + 1
     answer = dims.le(a, b)
     return answer if answer is not None else Condition(("size<=", a, b), "a comparison of sizes")
+
+
+def _counted(name: str, low: Value, high: Value) -> Condition | None:
+    """``n > 0`` and ``n < 1`` of an unknown number: an option that counts something is not negative, so that this is
+    the question whether it is true, and ``if n:`` elsewhere has the same answer."""
+    if isinstance(high, Unknown) and not isinstance(high, Choice) and low == (0 if name == "lt" else 1):
+        return Condition(("truth", high), high.reason)
+    if isinstance(low, Unknown) and not isinstance(low, Choice) and high == (1 if name == "lt" else 0):
+        return Condition(("truth", low), low.reason, negated=True)
+    return None
 
 
 _OBJECTS = (Function, Class, Instance, Native, BoundMethod, Partial, Iter, Sizes, Dict, List, Tensor)

@@ -186,7 +186,7 @@ def _catches_everything(handler: cst.ExceptHandler) -> bool:
     """A handler that would see torch's error, so that the program does not fail; one that only raises again does not
     count."""
     names = _handled(handler)
-    if names and not names & (_BROAD | {"RuntimeError", "ValueError"}):
+    if names and not names & (_BROAD | {"RuntimeError", "ValueError", "TypeError", "IndexError"}):
         return False
     last = handler.body.body[-1] if handler.body.body else None
     while isinstance(last, (cst.SimpleStatementLine, cst.SimpleStatementSuite)):

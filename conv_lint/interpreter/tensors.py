@@ -363,6 +363,6 @@ def new_input(
     name: str, frame: Frame, node: cst.CSTNode | None, shape: Shape | None = None, sure: bool = False
 ) -> Tensor:
     """A tensor that comes from outside: an argument of ``forward``."""
-    sizes = shape if shape is not None else any_shape(f"the number of dimensions of {name}")
+    sizes = shape if shape is not None else any_shape(f"the number of dimensions of {name}", image=True)
     place = frame.place(node) if node is not None else None
     return Tensor(sizes, Step(f"the input {name}", place, tuple(sizes.known), (), None), sure=sure)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from conv_lint.interpreter.calls import Arguments
+from conv_lint.interpreter.expressions import truth_of
 from conv_lint.interpreter.libraries import Context, native
+from conv_lint.interpreter.machine import PythonRaise
 from conv_lint.interpreter.objects import Class, Function, Instance
 from conv_lint.interpreter.sequences import items_of
-from conv_lint.values import External, Tensor, Unknown, Value, any_shape
+from conv_lint.values import Condition, External, Tensor, Unknown, Value, any_shape
 
 
 @native(
@@ -71,9 +73,20 @@ def _size(c: Context, values: Value = ()) -> Value:
 
 @native(
     "torch.manual_seed", "torch.set_grad_enabled", "torch.cuda.empty_cache", "torch.cuda.synchronize", "torch.save",
-    "torch._assert", "torch._C._log_api_usage_once", "torch.cuda.manual_seed", "torch.set_default_dtype",
+    "torch._C._log_api_usage_once", "torch.cuda.manual_seed", "torch.set_default_dtype",
 )  # fmt: skip
 def _nothing(c: Context, *values: Value, **more: Value) -> Value:
+    return None
+
+
+@native("torch._assert")
+def _assert(c: Context, condition: Value = True, message: Value = None) -> Value:
+    """``assert`` as a function, so that it can be traced."""
+    truth = truth_of(c.machine, c.frame, condition)
+    if truth is False:
+        raise PythonRaise("AssertionError")
+    if isinstance(truth, Condition):
+        c.machine.assume(truth, True)
     return None
 
 

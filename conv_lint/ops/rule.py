@@ -309,6 +309,8 @@ class Op:
     def equate(self, a: Dim, b: Dim) -> bool | None:
         """Compare two sizes that torch wants equal.  Where it cannot be told, they are taken as equal from here on."""
         answer = eq(a, b)
+        if answer is None and dims.differ_on_maps(a, b):
+            return False
         if answer is None:
             self.world.equate(a, b)
         return answer
@@ -351,7 +353,7 @@ class Op:
         missing = count - len(input.known)
         if input.rest is None or missing <= 0:
             return input
-        front: tuple[Any, ...] = (Rest(input.rest.reason), *(dims.unknown(1) for _ in range(missing)))
+        front: tuple[Any, ...] = (Rest(input.rest.reason, input.rest.image), *(dims.unknown(1) for _ in range(missing)))
         self.world.settle(input.rest, front, False)
         return Shape((*front, *input.known), input.step, input.dtype)
 
@@ -364,9 +366,7 @@ class Op:
         rank = usual[-1] if self.world.batched else usual[0]
         names = _AXES.get(rank if rank == usual[-1] else rank + 1, ())[rank != usual[-1] :]
         missing = [names[i] if i < len(names) else "N" for i in range(rank - len(known))]
-        sizes = tuple(
-            dims.unknown(1) if name == "C" else dims.symbol(name, 1 if name == "B" else 2) for name in missing
-        )
+        sizes = tuple(rest.axis(name) for name in missing)
         self.world.settle(rest, sizes, len(usual) > 1)
         return Shape((*sizes, *known), input.step, input.dtype)
 
