@@ -252,24 +252,64 @@ class List(Mutable):
 
 
 class Dict(Mutable):
-    """A dict, OrderedDict or Counter with known keys; ``open`` gives a reason if there may be others.
+    """A dict, OrderedDict or Counter with known keys; ``open`` gives a reason if its keys are not these for sure.
 
+    ``maybe``: the keys that are there only under a condition.  ``others``: a reason if there may be further ones.
     ``default`` is the factory of a defaultdict.
     """
 
-    __slots__ = ("default", "items", "open")
+    __slots__ = ("default", "items", "maybe", "others")
 
     def __init__(
         self, items: Mapping[Any, Value] | None = None, open: str | None = None, default: Value = None
     ) -> None:
         self.items: dict[Any, Value] = dict(items or {})
-        self.open, self.default = open, default
+        self.maybe: dict[Any, Condition] = {}
+        self.others, self.default = open, default
 
-    def snapshot(self) -> tuple[dict[Any, Value], str | None]:
-        return dict(self.items), self.open
+    @property
+    def open(self) -> str | None:
+        return self.others or ("has keys only under a condition" if self.maybe else None)
 
-    def restore(self, saved: tuple[dict[Any, Value], str | None]) -> None:
-        self.items, self.open = dict(saved[0]), saved[1]
+    @open.setter
+    def open(self, reason: str | None) -> None:
+        self.others = reason
+
+    def put(self, key: Any, value: Value) -> None:
+        """``self[key] = value``."""
+        self.items[key] = value
+        self.maybe.pop(key, None)
+
+    def remove(self, key: Any) -> None:
+        """``del self[key]``, if it is there."""
+        self.items.pop(key, None)
+        self.maybe.pop(key, None)
+
+    def merge(self, other: Dict) -> None:
+        """``self.update(other)``."""
+        for key, value in other.items.items():
+            condition = other.maybe.get(key)
+            if condition is None:
+                self.put(key, value)
+            elif key in self.items:
+                self.items[key] = Choice(condition, value, self.items[key])
+                if key in self.maybe:
+                    self.maybe[key] = Condition(("or", condition, self.maybe[key]), condition.reason)
+            else:
+                self.items[key], self.maybe[key] = value, condition
+        self.others = self.others or other.others
+
+    def copy(self) -> Dict:
+        """A dict with the same items."""
+        made = Dict(self.items, self.others, self.default)
+        made.maybe = dict(self.maybe)
+        return made
+
+    def snapshot(self) -> tuple[dict[Any, Value], str | None, dict[Any, Condition]]:
+        return dict(self.items), self.others, dict(self.maybe)
+
+    def restore(self, saved: tuple[dict[Any, Value], str | None, dict[Any, Condition]]) -> None:
+        self.items, self.others, self.maybe = dict(saved[0]), saved[1], dict(saved[2])
 
     def __repr__(self) -> str:
         return f"Dict({self.items!r})"

@@ -130,9 +130,7 @@ def _settle(machine: Machine, value: Sizes, count: int, star: int | None) -> Val
             return (Unknown("leading sizes"), *shape.known[len(shape.known) - count + 1 :])
         return Unknown("number of dimensions")
     names: dict[int, str] = {0: "B", count - 1: "W", count - 2: "H"} if count == 4 else {0: "B"}
-    sizes: tuple[Dim, ...] = tuple(
-        shape.rest.axis(names[i]) if i in names else dims.unknown(1) for i in range(missing)
-    )
+    sizes: tuple[Dim, ...] = tuple(shape.rest.axis(names[i]) if i in names else dims.unknown(1) for i in range(missing))
     machine.settle(shape.rest, sizes)
     return tuple(tuple.__iter__(machine.shape(value.tensor.shape)))
 
@@ -184,7 +182,7 @@ def set_item(machine: Machine, frame: Frame, node: cst.CSTNode, base: Value, ind
             except TypeError:
                 known = False
             if known:
-                base.items[index] = value
+                base.put(index, value)
             elif not base.open:
                 base.open = "an item was set under an unknown key"
         case Tensor() if isinstance(value, Tensor):
@@ -215,6 +213,8 @@ def delete(machine: Machine, frame: Frame, target: cst.CSTNode) -> None:
             elif isinstance(owner, (List, Dict)):
                 machine.journal.touch(owner)
                 try:
+                    if isinstance(owner, Dict):
+                        owner.maybe.pop(index, None)
                     del owner.items[index]  # type: ignore[arg-type]
                 except (KeyError, IndexError, TypeError):
                     owner.open = "an unknown item was deleted"

@@ -100,7 +100,7 @@ def _next(c: Context, value: Value, default: Value = MISSING) -> Value:
 def _dict(c: Context, value: Value = (), **more: Value) -> Value:
     made = Dict()
     if isinstance(value, Dict):
-        made = Dict(value.items, value.open)
+        made = value.copy()
     else:
         pairs = items_of(c.machine, value)
         for pair in pairs or ():
@@ -111,7 +111,9 @@ def _dict(c: Context, value: Value = (), **more: Value) -> Value:
                 made.items[parts[0]] = parts[1]
         if pairs is None:
             made.open = "made from something unknown"
-    made.items.update(more)
+    made.merge(Dict(c.arguments.kwargs))
+    for name, condition in c.arguments.maybe.items():
+        made.maybe[name] = condition
     return made
 
 

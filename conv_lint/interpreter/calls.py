@@ -23,23 +23,33 @@ from conv_lint.interpreter.objects import (
     Super,
 )
 from conv_lint.interpreter.sequences import items_of
-from conv_lint.values import Choice, Dict, External, Iter, List, Unknown, Value
+from conv_lint.values import Choice, Condition, Dict, External, Iter, List, Unknown, Value
 
 
 @dataclass
 class Arguments:
     """Evaluated arguments with the expressions that the caller wrote for them.
 
-    ``open``: a reason if there may be more positional (or keyword) arguments that are not known.  ``rest``: a reason if
-    only ``*args`` and ``**kwargs`` of the function may hold more.
+    ``open``: a reason if the arguments are not these for sure.  ``others``: a reason if there may be more of them that
+    are not known.  ``maybe``: keyword arguments that are given only under a condition.  ``rest``: a reason if only
+    ``*args`` and ``**kwargs`` of the function may hold more.
     """
 
     args: list[Value] = field(default_factory=list)
     kwargs: dict[str, Value] = field(default_factory=dict)
     nodes: list[cst.CSTNode | None] = field(default_factory=list)
     kw_nodes: dict[str, cst.CSTNode] = field(default_factory=dict)
-    open: str | None = None
+    others: str | None = None
     rest: str | None = None
+    maybe: dict[str, Condition] = field(default_factory=dict)
+
+    @property
+    def open(self) -> str | None:
+        return self.others or ("arguments that are given only under a condition" if self.maybe else None)
+
+    @open.setter
+    def open(self, reason: str | None) -> None:
+        self.others = reason
 
 
 def evaluate_call(machine: Machine, frame: Frame, node: cst.Call) -> Value:
@@ -50,7 +60,7 @@ def evaluate_call(machine: Machine, frame: Frame, node: cst.Call) -> Value:
     if isinstance(function, External) and function.name == "builtins.super":
         return _super(machine, frame, node)
     arguments = evaluate_arguments(machine, frame, node.args)
-    if arguments.open and not isinstance(function, (Class, External)):
+    if arguments.others and not isinstance(function, (Class, External)):
         return machine.unknown(f"called with {arguments.open}", frame, node)
     return call_with(machine, frame, node, function, arguments)
 
@@ -71,10 +81,17 @@ def evaluate_arguments(machine: Machine, frame: Frame, nodes: Sequence[cst.Arg])
             out.nodes.extend(_parts(argument.value, len(items)))
         elif argument.star == "**":
             if not isinstance(value, Dict):
-                out.open = out.open or ("unknown keyword arguments" if not _is_empty_unknown(value) else None)
+                out.open = out.others or ("unknown keyword arguments" if not _is_empty_unknown(value) else None)
                 continue
-            out.open = out.open or (f"keyword arguments from a dict that {value.open}" if value.open else None)
+            if value.others:
+                out.open = out.others or f"keyword arguments from a dict that {value.others}"
             out.kwargs.update({k: v for k, v in value.items.items() if isinstance(k, str)})
+            for name in value.maybe:
+                there = machine.has_key(value, name)
+                if isinstance(there, Condition):
+                    out.maybe[name] = there
+                elif not there:
+                    del out.kwargs[name]
         elif argument.keyword is not None:
             out.kwargs[argument.keyword.value] = value
             out.kw_nodes[argument.keyword.value] = argument.value
@@ -151,7 +168,12 @@ def call_with(machine: Machine, frame: Frame, node: cst.CSTNode | None, function
         case Partial():
             joined = Arguments([*function.args, *arguments.args], {**function.kwargs, **arguments.kwargs})
             joined.nodes = [*[None] * len(function.args), *arguments.nodes]
-            joined.kw_nodes, joined.open = dict(arguments.kw_nodes), arguments.open
+            joined.kw_nodes, joined.others = dict(arguments.kw_nodes), arguments.others
+            for name, condition in arguments.maybe.items():
+                if name in function.kwargs:
+                    joined.kwargs[name] = Choice(condition, joined.kwargs[name], function.kwargs[name])
+                else:
+                    joined.maybe[name] = condition
             return call_with(machine, frame, node, function.function, joined)
         case Choice():
             return _call_choice(machine, frame, node, function, arguments)
@@ -173,8 +195,9 @@ def with_first(arguments: Arguments, first: Value) -> Arguments:
         arguments.kwargs,
         [None, *arguments.nodes],
         arguments.kw_nodes,
-        arguments.open,
+        arguments.others,
         arguments.rest,
+        arguments.maybe,
     )
 
 
@@ -297,21 +320,31 @@ def bind_parameters(machine: Machine, frame: Frame, caller: Frame, function: Fun
     if isinstance(params.star_arg, cst.Param):
         name = params.star_arg.name.value
         frame.locals[name] = tuple(given[len(positional) :])
-        if arguments.open or arguments.rest:
-            frame.locals[name] = List(given[len(positional) :], arguments.open or arguments.rest)
+        if arguments.others or arguments.rest:
+            frame.locals[name] = List(given[len(positional) :], arguments.others or arguments.rest)
     for parameter in (*positional, *params.kwonly_params):
         name = parameter.name.value
         if name in frame.locals:
             continue
-        if name in kwargs:
+        if name in arguments.maybe:
+            frame.locals[name] = _perhaps(kwargs.pop(name), arguments, function, name)
+        elif name in kwargs:
             frame.locals[name] = kwargs.pop(name)
             if name in arguments.kw_nodes:
                 frame.arguments[name] = (arguments.kw_nodes[name], caller)
-        elif name in function.defaults and not arguments.open:
+        elif name in function.defaults and not arguments.others:
             frame.locals[name] = function.defaults[name]
             if parameter.default is not None:
                 frame.arguments[name] = (parameter.default, None)
         else:
             frame.locals[name] = Unknown(f"the parameter {name}", name)
     if params.star_kwarg is not None:
-        frame.locals[params.star_kwarg.name.value] = Dict(kwargs, arguments.open or arguments.rest)
+        more = frame.locals[params.star_kwarg.name.value] = Dict(kwargs, arguments.others or arguments.rest)
+        more.maybe = {k: c for k, c in arguments.maybe.items() if k in kwargs}
+
+
+def _perhaps(value: Value, arguments: Arguments, function: Function, name: str) -> Value:
+    """An argument that is given under a condition, else its default."""
+    if name not in function.defaults or arguments.others:
+        return Unknown(f"the parameter {name}", name)
+    return Choice(arguments.maybe[name], value, function.defaults[name])

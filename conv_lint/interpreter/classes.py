@@ -108,7 +108,7 @@ def initialize(
 def fill(machine: Machine, frame: Frame, made: Class, instance: Instance, arguments: Arguments) -> Instance:
     """The generated ``__init__`` of a dataclass or a NamedTuple, then ``__post_init__``."""
     from conv_lint.interpreter.calls import call_method, call_value
-    from conv_lint.interpreter.libraries import Factory
+    from conv_lint.interpreter.stdlib import Factory
 
     fields = made.fields or fields_of(machine, made)
     made.fields = fields

@@ -36,9 +36,15 @@ def run_all(machine: Machine) -> None:
     for value in list(namespace.frame.locals.values()):
         if isinstance(value, Instance) and value.is_module and not value.called:
             _attempt(machine, machine.tree.module, partial(feed, machine, namespace.frame, value))
-    for node in definitions(machine.tree.module):
+    # What a class is for, its own file knows best: the outer classes come first, and what they have run is done.
+    for node in reversed(list(definitions(machine.tree.module))):
         value = namespace.frame.locals.get(node.name.value)
-        if isinstance(value, Class) and value.is_module and value.tree is machine.tree:
+        if (
+            isinstance(value, Class)
+            and value.is_module
+            and value.tree is machine.tree
+            and value not in machine.exercised
+        ):
             _attempt(machine, node, partial(_class, machine, namespace.frame, value))
 
 

@@ -127,8 +127,7 @@ def _dict(machine: Machine, frame: Frame, node: cst.Dict) -> Value:
         value = evaluate(machine, frame, element.value)
         if isinstance(element, cst.StarredDictElement):
             if isinstance(value, Dict):
-                out.items.update(value.items)
-                out.open = out.open or value.open
+                out.merge(value)
             else:
                 out.open = "unpacks an unknown dict"
             continue
@@ -141,7 +140,7 @@ def _dict(machine: Machine, frame: Frame, node: cst.Dict) -> Value:
         if isinstance(key, Unknown):
             out.open = "has an unknown key"
         else:
-            out.items[key] = value
+            out.put(key, value)
     return out
 
 

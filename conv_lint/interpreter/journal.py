@@ -100,8 +100,7 @@ def join_states(condition: Condition | None, target: Mutable, one: Any, two: Any
             items, closed = _join_items(condition, one[0], two[0])
             return items, one[1] or two[1] or (None if closed else "length differs between branches")
         case Dict():
-            differ = None if one[0].keys() == two[0].keys() else "keys differ between branches"
-            return _join_dicts(condition, one[0], two[0]), one[1] or two[1] or differ
+            return _join_keyed(condition, one, two)
         case Iter():
             return min(one, two)
         case Facts():
@@ -111,6 +110,27 @@ def join_states(condition: Condition | None, target: Mutable, one: Any, two: Any
 
 def _join_dicts(condition: Condition | None, one: dict[Any, Value], two: dict[Any, Value]) -> dict[Any, Value]:
     return {key: join(condition, one.get(key, MISSING), two.get(key, MISSING)) for key in {**one, **two}}
+
+
+def _join_keyed(condition: Condition | None, one: Any, two: Any) -> tuple[Any, ...]:
+    """The state of a dict: a key of one side only is there under the condition."""
+    items, others = _join_dicts(condition, one[0], two[0]), one[1] or two[1]
+    maybe: dict[Any, Condition] = {}
+    for key in items:
+        if key in one[0] and key in two[0]:
+            left, right = one[2].get(key), two[2].get(key)
+            if left is None and right is None:
+                continue
+            if left is not None and right is not None and same(left, right):
+                maybe[key] = left
+                continue
+            maybe[key] = Condition(object(), "a key that is there only sometimes")
+        elif condition is None:
+            others = others or "keys change in a loop"
+        else:
+            here, inner = (condition, one[2].get(key)) if key in one[0] else (condition.inverse(), two[2].get(key))
+            maybe[key] = here if inner is None else Condition(("and", here, inner), here.reason)
+    return items, others, maybe
 
 
 def _join_items(condition: Condition | None, one: list[Value], two: list[Value]) -> tuple[list[Value], bool]:

@@ -1,4 +1,4 @@
-"""Names of libraries: what calling them does.  Torch's go to the op table; a few of Python's are provided here."""
+"""Names of libraries: what calling them does.  Torch's go to the op table; natives are found by name."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from conv_lint import dims, ops
 from conv_lint.interpreter import tensors
 from conv_lint.interpreter.calls import Arguments, call_value
 from conv_lint.interpreter.machine import Machine
-from conv_lint.interpreter.objects import Frame, Instance, Partial
+from conv_lint.interpreter.objects import Frame
 from conv_lint.interpreter.sequences import items_of
-from conv_lint.values import Choice, Condition, Dict, External, Iter, List, Tensor, Unknown, Value
+from conv_lint.values import Choice, Condition, External, Iter, List, Tensor, Unknown, Value
 
 
 @dataclass
@@ -136,6 +136,7 @@ def call(machine: Machine, frame: Frame, node: cst.CSTNode | None, function: Ext
     """Call a library's function or class."""
     import conv_lint.interpreter.arrays
     import conv_lint.interpreter.builtins  # registers Python's own functions
+    import conv_lint.interpreter.stdlib  # and those of its standard library
     import conv_lint.interpreter.torch_api  # noqa: F401  and those of torch that are no op
     from conv_lint.interpreter import modules
 
@@ -194,201 +195,3 @@ def run_native(machine: Machine, frame: Frame, node: cst.CSTNode | None, functio
     if arguments.open:
         return machine.unknown(arguments.open, frame, node)
     return function.run(Context(machine, frame, node, function.name, arguments), *arguments.args)
-
-
-# Python's standard library ----------------------------------------------------------------------------------
-
-
-@dataclass(eq=False)
-class Factory:
-    """``dataclasses.field(...)``."""
-
-    make: Value
-    value: Value
-
-
-@native("functools.partial", "functools.partialmethod")
-def _partial(c: Context, function: Value, *args: Value, **kwargs: Value) -> Value:
-    return Partial(function, args, kwargs)
-
-
-@native("functools.reduce")
-def _reduce(c: Context, function: Value, values: Value, *start: Value) -> Value:
-    items = items_of(c.machine, values)
-    if items is None:
-        return Unknown("a reduction of unknown items")
-    items = [*start, *items]
-    total = items[0] if items else None
-    for item in items[1:]:
-        total = c.call(function, total, item)
-    return total
-
-
-@native("functools.wraps")
-def _wraps(c: Context, *values: Value, **more: Value) -> Value:
-    """A decorator that leaves the function as it is."""
-    return External("builtins.identity")
-
-
-@native("functools.lru_cache", "functools.cache")
-def _cached(c: Context, *values: Value, **more: Value) -> Value:
-    """The function itself, or a decorator that leaves it as it is."""
-    is_function = bool(values) and not isinstance(values[0], (int, type(None)))
-    return values[0] if is_function else External("builtins.identity")
-
-
-@native("builtins.identity", "typing.cast", "typing.NewType")
-def _identity(c: Context, *values: Value) -> Value:
-    return values[-1] if values else None
-
-
-@native("dataclasses.field")
-def _field(c: Context, *, default: Value = None, default_factory: Value = None, **more: Value) -> Value:
-    return Factory(default_factory, default)
-
-
-@native("dataclasses.replace")
-def _replace(c: Context, target: Value, **more: Value) -> Value:
-    if isinstance(target, Instance):
-        return Instance(target.cls, {**target.attrs, **more})
-    return Unknown("a copy of something unknown")
-
-
-@native("dataclasses.asdict")
-def _asdict(c: Context, target: Value) -> Value:
-    return Dict(target.attrs, target.open) if isinstance(target, Instance) else Unknown("a dict of something unknown")
-
-
-@native("types.SimpleNamespace", "argparse.Namespace", "easydict.EasyDict")
-def _namespace(c: Context, *values: Value, **more: Value) -> Value:
-    attrs = dict(more)
-    for value in values:
-        if isinstance(value, Dict):
-            attrs.update({k: v for k, v in value.items.items() if isinstance(k, str)})
-    return Instance(External("types.SimpleNamespace"), attrs)
-
-
-@native("itertools.chain")
-def _chain(c: Context, *values: Value) -> Value:
-    out: list[Value] = []
-    for value in values:
-        items = items_of(c.machine, value)
-        if items is None:
-            return Iter(out, "chained with unknown items")
-        out.extend(items)
-    return Iter(out)
-
-
-@native("itertools.chain.from_iterable")
-def _chain_all(c: Context, values: Value) -> Value:
-    items = items_of(c.machine, values)
-    return _chain(c, *items) if items is not None else Iter([], "chained from unknown items")
-
-
-@native("itertools.product")
-def _product(c: Context, *values: Value, repeat: Value = 1) -> Value:
-    import itertools
-
-    lists = [items_of(c.machine, v) for v in values]
-    if any(one is None for one in lists) or not isinstance(repeat, int):
-        return Iter([], "a product of unknown items")
-    size = math.prod(len(one or ()) for one in lists) ** repeat
-    if size > c.machine.limits.rounds:
-        return Iter([], "a product of too many items")
-    return Iter(list(itertools.product(*(one or [] for one in lists), repeat=repeat)))
-
-
-@native("itertools.repeat")
-def _repeat(c: Context, value: Value, times: Value = None) -> Value:
-    return Iter([value] * times) if isinstance(times, int) and times < 10_000 else Iter([value], "repeats without end")
-
-
-@native("itertools.count", "itertools.cycle")
-def _endless(c: Context, *values: Value) -> Value:
-    return Iter([], "runs without end")
-
-
-@native("itertools.accumulate")
-def _accumulate(c: Context, values: Value) -> Value:
-    items = items_of(c.machine, values)
-    if items is None:
-        return Iter([], "accumulates unknown items")
-    out: list[Value] = []
-    for item in items:
-        out.append(c.binary("+", out[-1], item) if out else item)
-    return Iter(out)
-
-
-@native("itertools.islice")
-def _islice(c: Context, values: Value, *bounds: Value) -> Value:
-    items = items_of(c.machine, values)
-    if items is None or not all(b is None or isinstance(b, int) for b in bounds):
-        return Iter([], "a part of unknown items")
-    return Iter(items[slice(*bounds)])  # type: ignore[arg-type]
-
-
-@native("collections.namedtuple")
-def _namedtuple(c: Context, name: Value, fields: Value, **more: Value) -> Value:
-    from conv_lint.interpreter.objects import MISSING, Class
-
-    names = fields.replace(",", " ").split() if isinstance(fields, str) else items_of(c.machine, fields)
-    if names is None or not isinstance(name, str):
-        return Unknown("a named tuple with unknown fields")
-    made = Class(name, None, c.frame.tree, c.frame, (), kind="namedtuple")
-    made.fields = {str(n): MISSING for n in names}
-    return made
-
-
-@native("copy.deepcopy", "copy.copy", "torch.clone")
-def _copy(c: Context, value: Value, *more: Value) -> Value:
-    if isinstance(value, (Tensor, Unknown)):
-        return value
-    return _copied(value, {}, c.name == "copy.deepcopy")
-
-
-def _copied(value: Value, done: dict[int, Value], deep: bool) -> Value:
-    """A copy of containers and objects, each object once."""
-    if id(value) in done:
-        return done[id(value)]
-
-    def inner(item: Value) -> Value:
-        return _copied(item, done, deep) if deep else item
-
-    match value:
-        case List():
-            made_list = done[id(value)] = List((), value.open)
-            made_list.items = [inner(v) for v in value.items]
-            return made_list
-        case Dict():
-            made_dict = done[id(value)] = Dict({}, value.open, value.default)
-            made_dict.items = {k: inner(v) for k, v in value.items.items()}
-            return made_dict
-        case tuple():
-            return tuple(inner(v) for v in value)
-        case Instance():
-            made = Instance(value.cls, {}, value.layer, value.open, None, value.call, value.training)
-            done[id(value)] = made
-            for name, item in value.attrs.items():
-                made.attrs[name] = new = inner(item)
-                if isinstance(new, Instance) and new is not item and new.owner is None:
-                    new.owner = (made, name)
-            return made
-    return value
-
-
-@native("operator.itemgetter")
-def _itemgetter(c: Context, index: Value) -> Value:
-    from conv_lint.interpreter.objects import Native
-    from conv_lint.interpreter.subscripts import item
-
-    return Native("itemgetter", lambda d, value: item(d.machine, d.frame, d.node, value, index))
-
-
-@native("operator.mul", "operator.add")
-def _operator(c: Context, left: Value, right: Value) -> Value:
-    return c.binary("*" if c.name.endswith("mul") else "+", left, right)
-
-
-@native("os.getenv", "os.environ.get", "argparse.ArgumentParser", "logging.getLogger")
-def _outside(c: Context, *values: Value, **more: Value) -> Value:
-    return Unknown(f"{c.name} depends on where the program runs")

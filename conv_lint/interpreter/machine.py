@@ -15,10 +15,10 @@ from conv_lint import dims
 from conv_lint.dims import Dim, Expr
 from conv_lint.finding import Finding, Place
 from conv_lint.interpreter.journal import Facts, Journal, join, join_states
-from conv_lint.interpreter.objects import Frame, Instance, Pending
+from conv_lint.interpreter.objects import Class, Frame, Instance, Pending
 from conv_lint.project import Project
 from conv_lint.tree import Tree
-from conv_lint.values import Choice, Condition, Rest, Shape, Tensor, Unknown, Value
+from conv_lint.values import Choice, Condition, Dict, Rest, Shape, Tensor, Unknown, Value
 
 
 class OutOfBudget(Exception):
@@ -89,6 +89,7 @@ class Machine:
     prefer_batched: bool = True
     rank_was_assumed: bool = False
     strained: bool = False
+    exercised: set[Class] = field(default_factory=set)
     watch: Callable[[LayerCall], None] | None = None
     training: Value = True
     started: float = field(default_factory=time.monotonic)
@@ -145,6 +146,14 @@ class Machine:
             compare = dims.eq if condition.key[0] == "size==" else dims.le
             truth = compare(self.size(condition.key[1]), self.size(condition.key[2]))
         return None if truth is None else truth != condition.negated
+
+    def has_key(self, container: Dict, key: object) -> bool | Condition:
+        """Is a key that ``container`` may have there on this path."""
+        condition = container.maybe.get(key)
+        if condition is None:
+            return key in container.items
+        truth = self.known_truth(condition)
+        return condition if truth is None else truth
 
     def assume(self, condition: Condition, truth: bool) -> None:
         """On this path the condition has this truth."""

@@ -15,7 +15,7 @@ from conv_lint.interpreter.machine import Machine, PythonRaise
 from conv_lint.interpreter.objects import MISSING, Frame, Method, Property, Sizes
 from conv_lint.interpreter.operators import MAX_CONSTANT
 from conv_lint.interpreter.sequences import items_of
-from conv_lint.values import Dict, Iter, List, Tensor, Unknown, Value
+from conv_lint.values import Choice, Condition, Dict, Iter, List, Tensor, Unknown, Value
 
 #: No string is padded to more than this.
 MAX_WIDTH = 10_000
@@ -212,9 +212,10 @@ def _found(target: Dict, key: Value) -> Value:
 def _get(machine: Machine, frame: Frame, target: Dict, args: list[Value], kwargs: dict[str, Value]) -> Value:
     default = args[1] if len(args) > 1 else kwargs.get("default")
     value = _found(target, args[0]) if args else MISSING
-    if isinstance(value, Unknown) or value is not MISSING:
-        return value
-    if target.open or isinstance(args[0], Unknown):
+    if value is not MISSING and not isinstance(args[0], Unknown):
+        there = machine.has_key(target, args[0])
+        return Choice(there, value, default) if isinstance(there, Condition) else value if there else default
+    if target.others or isinstance(args[0], Unknown):
         return Unknown(target.open or "an item under an unknown key")
     return default
 
@@ -223,15 +224,17 @@ def _get(machine: Machine, frame: Frame, target: Dict, args: list[Value], kwargs
 def _dict_pop(machine: Machine, frame: Frame, target: Dict, args: list[Value], kwargs: dict[str, Value]) -> Value:
     value = _get(machine, frame, target, args, kwargs)
     if args and _found(target, args[0]) is not MISSING and not isinstance(args[0], Unknown):
-        target.items.pop(args[0], None)
+        target.remove(args[0])
     return value
 
 
 @of_dict("setdefault")
 def _setdefault(machine: Machine, frame: Frame, target: Dict, args: list[Value], kwargs: dict[str, Value]) -> Value:
-    if args and not isinstance(args[0], Unknown) and _found(target, args[0]) is MISSING and not target.open:
-        target.items[args[0]] = args[1] if len(args) > 1 else None
-    return _get(machine, frame, target, args, kwargs)
+    if not args or isinstance(args[0], Unknown) or (_found(target, args[0]) is MISSING and target.others):
+        return _get(machine, frame, target, args, kwargs)
+    value = _get(machine, frame, target, args, {"default": None})
+    target.put(args[0], value)
+    return value
 
 
 @of_dict("keys")
@@ -251,7 +254,7 @@ def _items(machine: Machine, frame: Frame, target: Dict, args: list[Value], kwar
 
 @of_dict("copy")
 def _dict_copy(machine: Machine, frame: Frame, target: Dict, args: list[Value], kwargs: dict[str, Value]) -> Value:
-    return Dict(target.items, target.open, target.default)
+    return target.copy()
 
 
 @of_dict("update")
@@ -259,21 +262,21 @@ def _update(machine: Machine, frame: Frame, target: Dict, args: list[Value], kwa
     for value in args:
         value = machine.resolve(value)
         if isinstance(value, Dict):
-            target.items.update(value.items)
-            target.open = target.open or value.open
+            target.merge(value)
             continue
         pairs = items_of(machine, value)
         if pairs is None or not all(isinstance(p, tuple) and len(p) == 2 for p in pairs):
             target.open = target.open or "updated by something unknown"
         else:
-            target.items.update({p[0]: p[1] for p in pairs})  # type: ignore[index]
-    target.items.update(kwargs)
+            target.merge(Dict({p[0]: p[1] for p in pairs}))  # type: ignore[index]
+    target.merge(Dict(kwargs))
     return None
 
 
 @of_dict("clear")
 def _clear(machine: Machine, frame: Frame, target: Dict, args: list[Value], kwargs: dict[str, Value]) -> Value:
     target.items.clear()
+    target.maybe.clear()
     return None
 
 

@@ -151,7 +151,10 @@ def call_module(
     if isinstance(module.cls, Class):
         forward = module.attrs.get("forward", module.cls.find("forward"))
         if isinstance(forward, Function):
-            return run_function(machine, frame, node, forward, with_first(arguments, module))
+            result = run_function(machine, frame, node, forward, with_first(arguments, module))
+            if not machine.muted and module.open is None:
+                machine.exercised.add(module.cls)
+            return result
         if isinstance(forward, Inherited) and isinstance(forward.base, External):
             return forward_of(machine, frame, node, module, forward.base.name, arguments)
         if forward is not MISSING and not isinstance(forward, Inherited):
@@ -271,7 +274,12 @@ def call_method(
         # Base.method(self, ...)
         receiver = arguments.args[0]
         arguments = Arguments(
-            arguments.args[1:], arguments.kwargs, arguments.nodes[1:], arguments.kw_nodes, arguments.open
+            arguments.args[1:],
+            arguments.kwargs,
+            arguments.nodes[1:],
+            arguments.kw_nodes,
+            arguments.others,
+            maybe=arguments.maybe,
         )
     if not isinstance(receiver, Instance):
         return Unknown(f"{name} of something unknown")

@@ -10,7 +10,7 @@ import libcst as cst
 
 from conv_lint.interpreter.objects import MISSING, Frame, ProjectModule
 from conv_lint.project import Outline, Statement
-from conv_lint.values import List, Unknown, Value
+from conv_lint.values import Dict, List, Unknown, Value
 
 if TYPE_CHECKING:
     from conv_lint.interpreter.machine import Machine
@@ -65,8 +65,11 @@ class Namespace:
 
     def _raw(self, name: str) -> Value:
         if self.outline is not None:
-            for statement in self.outline.about(name):
+            new = [statement for statement in self.outline.about(name) if statement.first not in self.started]
+            for statement in new:
                 self._run(statement)
+            if new:
+                _open_registry(self.frame.locals.get(name))
         if name in self.frame.locals:
             return self.frame.locals[name]
         if self.outline is not None:
@@ -117,6 +120,12 @@ class Namespace:
             pass
         finally:
             self.frame.tree = before
+
+
+def _open_registry(value: Value) -> None:
+    """An empty list or dict at the top level of an imported file is there to be filled, by files not read here."""
+    if isinstance(value, (List, Dict)) and not value.items and not value.open:
+        value.open = "is filled from elsewhere"
 
 
 def load(machine: Machine, name: str) -> Namespace | None:

@@ -161,7 +161,9 @@ def _containers(
         case (str() | bytes(), _):
             return _text(name, function, left, right)
         case (Dict(), Dict()) if name == "or":
-            return Dict({**left.items, **right.items}, left.open or right.open)
+            made = left.copy()
+            made.merge(right)
+            return made
         case (bool(), bool()):
             return function(left, right)
         case (Instance(), _):
@@ -431,14 +433,14 @@ def contains(machine: Machine, frame: Frame, item: Value, container: Value) -> V
     if isinstance(container, Instance) and container.is_module and isinstance(item, str) and not container.open:
         return item in container.attrs
     keys: list[Value] | None = None
-    if isinstance(container, Dict) and not container.open:
+    if isinstance(container, Dict) and isinstance(item, (str, int)) and item in container.items:
+        return machine.has_key(container, item)
+    if isinstance(container, Dict) and not container.others and not (container.maybe and isinstance(item, Unknown)):
         keys = list(container.items)
     elif isinstance(container, List) and not container.open:
         keys = container.items
     elif isinstance(container, (tuple, range)):
         keys = list(container)
-    if isinstance(container, Dict) and isinstance(item, (str, int)) and item in container.items:
-        return True
     if keys is None:
         return Condition(object(), "a search in something unknown")
     answers = [equal(machine, frame, item, key) for key in keys]

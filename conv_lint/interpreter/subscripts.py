@@ -108,13 +108,13 @@ def _of_dict(machine: Machine, frame: Frame, base: Dict, index: Value) -> Value:
         return base.items[index]
     if isinstance(index, Unknown):
         return index.part(("of", id(base)), lambda: Unknown("an item under an unknown key"))
-    if base.default is not None and not base.open:
+    if base.default is not None and not base.others:
         machine.journal.touch(base)
         base.items[index] = call_value(machine, frame, None, base.default, [], {})
         return base.items[index]
-    if not base.open and machine.catching:
+    if not base.others and machine.catching:
         raise PythonRaise("KeyError")
-    return Unknown(base.open or f"the key {index!r} is not in the dict")
+    return Unknown(base.others or f"the key {index!r} is not in the dict")
 
 
 def _of_instance(machine: Machine, frame: Frame, base: Instance, index: Value) -> Value:
