@@ -33,7 +33,7 @@ def check(text: str, path: str, limits: Limits | None = None) -> Result:
     """Check the text of a file as if it lay at ``path``."""
     if source.parse(text) is None:
         return Result([], [], problem="the file is no Python, or nested too deeply")
-    before, began = sys.getrecursionlimit(), time.monotonic()
+    before, began = sys.getrecursionlimit(), time.thread_time()
     sys.setrecursionlimit(max(before, RECURSION))
     try:
         tree = Tree(path, text)

@@ -14,7 +14,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Mapping
-from fractions import Fraction
 from typing import TypeAlias, Union
 
 _serial = itertools.count()
@@ -69,17 +68,20 @@ Dim: TypeAlias = Union[int, "Expr"]
 class Expr:
     """A polynomial over atoms in normal form; never a mere int (see :func:`_build`)."""
 
-    __slots__ = ("_hash", "_symbols", "key", "terms")
+    __slots__ = ("_hash", "_low", "_symbols", "key", "terms")
 
     def __init__(self, terms: tuple[tuple[Monomial, int], ...]) -> None:
         self.terms = terms
         self.key: tuple[object, ...] = tuple((tuple(a.key for a in m), c) for m, c in terms)
         self._hash: int | None = None
         self._symbols: frozenset[Symbol] | None = None
+        self._low: tuple[int, int | None] | None = None
 
     # arithmetic -----------------------------------------------------------------------------------------------
     def __add__(self, other: Dim) -> Dim:
-        if not isinstance(other, (int, Expr)):
+        if isinstance(other, int):
+            return self._shifted(other)
+        if not isinstance(other, Expr):
             return NotImplemented
         total = dict(self.terms)
         for monomial, factor in _terms(other):
@@ -87,9 +89,11 @@ class Expr:
         return _build(total)
 
     def __mul__(self, other: Dim) -> Dim:
-        if not isinstance(other, (int, Expr)):
+        if isinstance(other, int):
+            return Expr(tuple((m, c * other) for m, c in self.terms)) if other else 0
+        if not isinstance(other, Expr):
             return NotImplemented
-        theirs = _terms(other)
+        theirs = other.terms
         if len(self.terms) * len(theirs) > MAX_TERMS or _degree(self.terms) + _degree(theirs) > MAX_DEGREE:
             return unknown()
         total: dict[Monomial, int] = {}
@@ -97,6 +101,13 @@ class Expr:
             m = tuple(sorted(m1 + m2, key=_atom_key)) if m1 and m2 else m1 or m2
             total[m] = total.get(m, 0) + c1 * c2
         return _build(total)
+
+    def _shifted(self, constant: int) -> Expr:
+        """``self + constant``: the constant is the last term."""
+        last, factor = self.terms[-1]
+        if last == ():
+            return Expr((*self.terms[:-1], (last, factor + constant)) if factor + constant else self.terms[:-1])
+        return Expr((*self.terms, ((), constant))) if constant else self
 
     def __neg__(self) -> Dim:
         return self * -1
@@ -165,6 +176,7 @@ def at_least(dim: Dim, least: int) -> None:
         (atom,) = dim.terms[0][0]
         if isinstance(atom, Symbol) and (atom.low is None or atom.low < least):
             atom.low = least
+            _raised[0] += 1
 
 
 def unknown(low: int | None = None) -> Expr:
@@ -354,8 +366,14 @@ def low(dim: Dim) -> int | None:
     """The least value that the size can have, if one is known."""
     if isinstance(dim, int):
         return dim
-    apart, together = _bound(dim, least=True), _relaxed(dim)
-    return max((b for b in (apart, together) if b is not None), default=None)
+    if dim._low is None or dim._low[0] != _raised[0]:
+        apart, together = _bound(dim, least=True), _relaxed(dim)
+        dim._low = _raised[0], max((b for b in (apart, together) if b is not None), default=None)
+    return dim._low[1]
+
+
+#: How often the least value of a symbol was raised: bounds worked out before that may be better now.
+_raised = [0]
 
 
 def high(dim: Dim) -> int | None:
@@ -370,40 +388,52 @@ def _relaxed(dim: Expr) -> int | None:
     """A lower bound that sees that a size and its half move together: ``H - H//2`` is at least 1 for H >= 2.
 
     Each floor division becomes the fraction that bounds it, which leaves a polynomial with fractions; it is bounded
-    where every factor but the constant's is positive.
+    where every factor but the constant's is positive.  All fractions are counted in units of ``1 / unit``.
     """
-    parts: dict[Monomial, Fraction] = {}
     if not any(isinstance(a, Floor) for m, _ in dim.terms for a in m):
         return None
-    if not _relax(dim, Fraction(1), parts):
+    unit = _denominator(dim)
+    if unit is None:
         return None
-    total = Fraction(0)
+    parts: dict[Monomial, int] = {}
+    _relax(dim, unit, parts)
+    total = 0
     for monomial, factor in parts.items():
         bound = _monomial_bound(monomial, True) if factor > 0 or not monomial else None if factor else 0
         if bound is None:
             return None
         total += factor * bound
-    return math.ceil(total)
+    return -(-total // unit)
 
 
-def _relax(dim: Dim, factor: Fraction, parts: dict[Monomial, Fraction]) -> bool:
+def _denominator(dim: Dim) -> int | None:
+    """The common denominator of the fractions that stand for floor divisions; ``None`` where that does not work."""
+    common = 1
+    for monomial, _ in _terms(dim):
+        for atom in monomial:
+            if not isinstance(atom, Floor):
+                continue
+            if len(monomial) > 1 or not isinstance(atom.denominator, int) or atom.denominator < 1:
+                return None
+            inner = _denominator(atom.numerator)
+            if inner is None:
+                return None
+            common = math.lcm(common, atom.denominator * inner)
+    return common
+
+
+def _relax(dim: Dim, factor: int, parts: dict[Monomial, int]) -> None:
     """Add ``factor * dim`` to ``parts`` with floor divisions replaced by what bounds them from below."""
     for monomial, count in _terms(dim):
         share = factor * count
-        floors = [a for a in monomial if isinstance(a, Floor)]
-        if not floors:
-            parts[monomial] = parts.get(monomial, Fraction(0)) + share
+        floor = monomial[0] if monomial else None
+        if not isinstance(floor, Floor):
+            parts[monomial] = parts.get(monomial, 0) + share
             continue
-        (floor,) = floors if len(floors) == 1 else (None,)
-        others = tuple(a for a in monomial if a is not floor)
-        if floor is None or others or not isinstance(floor.denominator, int) or floor.denominator < 1:
-            return False
-        if not _relax(floor.numerator, share / floor.denominator, parts):
-            return False
+        assert isinstance(floor.denominator, int)
+        _relax(floor.numerator, share // floor.denominator, parts)
         if share > 0:
-            rest = Fraction(floor.denominator - 1, floor.denominator)
-            parts[()] = parts.get((), Fraction(0)) - share * rest
-    return True
+            parts[()] = parts.get((), 0) - share // floor.denominator * (floor.denominator - 1)
 
 
 def _bound(dim: Dim, least: bool) -> int | None:

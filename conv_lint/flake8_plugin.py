@@ -7,16 +7,12 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from conv_lint import __version__, source
+from conv_lint.config import OPT_IN, OPTIONS, SIZES
 
 if TYPE_CHECKING:
     from flake8.options.manager import OptionManager
 
     from conv_lint.check import Result
-
-#: Codes that a plain ``flake8`` run does not show; ``--select CONV`` does.
-OPT_IN = ["CONV302"]
-#: What ``conv-sizes`` may be: every quotient that is not whole, only those that lose input, or none.
-SIZES = {"strict": (), "lossy": ("CONV302",), "off": ("CONV301", "CONV302")}
 
 
 class Plugin:
@@ -35,13 +31,15 @@ class Plugin:
     def add_options(cls, parser: OptionManager) -> None:
         """Register the options; the opt-in codes are off by default as flake8 means it."""
         parser.extend_default_ignore(OPT_IN)
-        parser.add_option(
-            "--conv-sizes",
-            parse_from_config=True,
-            choices=list(SIZES),
-            default="strict",
-            help="sizes that are not whole: report all that are selected, only lossy ones, or none (off)",
-        )
+        for option in OPTIONS:
+            if option.plugin:
+                parser.add_option(
+                    f"--{option.name}",
+                    parse_from_config=True,
+                    choices=list(option.choices),
+                    default=option.default,
+                    help=option.help,
+                )
         parser.add_option(
             "--conv-unknowns",
             parse_from_config=True,

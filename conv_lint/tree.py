@@ -30,6 +30,7 @@ class Tree:
         self.path, self.text, self.first_line = path, text, first_line
         self.module = cst.parse_module(text)
         self._starts: dict[int, int] | None = None
+        self._ends: dict[int, int] = {}
         self._offsets: list[int] = []
         self._lines: list[int] = []
         self._text: str = ""
@@ -39,7 +40,16 @@ class Tree:
         if self._starts is None:
             self._generate()
         assert self._starts is not None
-        index = self._starts.get(id(node))
+        return self._at(self._starts.get(id(node)))
+
+    def end(self, node: object) -> tuple[int, int]:
+        """Line and column behind the last character of a node."""
+        if self._starts is None:
+            self._generate()
+        return self._at(self._ends.get(id(node)))
+
+    def _at(self, index: int | None) -> tuple[int, int]:
+        """Where the token of a number begins."""
         if index is None:
             return self.first_line, 0
         offset = self._offsets[index]
@@ -59,7 +69,7 @@ class Tree:
             return
         state = _NotingState(self.module.default_indent, self.module.default_newline)
         self.module._codegen(state)
-        self._starts = state.starts
+        self._starts, self._ends = state.starts, state.ends
         self._offsets = [0]
         for token in state.tokens:
             self._offsets.append(self._offsets[-1] + len(token))
@@ -74,6 +84,8 @@ class Tree:
         for node, found in wrapper.resolve(PositionProvider).items():
             self._starts[id(node)] = len(self._offsets)
             self._offsets.append(self._lines[found.start.line - 1] + found.start.column)
+            self._ends[id(node)] = len(self._offsets)
+            self._offsets.append(self._lines[found.end.line - 1] + found.end.column)
 
 
 def _line_starts(text: str) -> list[int]:
@@ -83,14 +95,21 @@ def _line_starts(text: str) -> list[int]:
 if CodegenState is not None:
 
     class _NotingState(CodegenState):
-        """Notes, for each node, the index of its first token (after its own leading white space and comments)."""
+        """Notes, for each node, the index of its first token and of the one behind its last.
+
+        White space and comments around a node are none of its tokens.
+        """
 
         def __init__(self, default_indent: str, default_newline: str) -> None:
             super().__init__(default_indent, default_newline)
             self.starts: dict[int, int] = {}
+            self.ends: dict[int, int] = {}
 
         def before_codegen(self, node: cst.CSTNode) -> None:
             self.starts.setdefault(id(node), len(self.tokens))
+
+        def after_codegen(self, node: cst.CSTNode) -> None:
+            self.ends.setdefault(id(node), len(self.tokens))
 
         @contextmanager
         def record_syntactic_position(
@@ -98,5 +117,6 @@ if CodegenState is not None:
         ) -> Iterator[None]:
             self.starts[id(node)] = len(self.tokens)
             yield
+            self.ends[id(node)] = len(self.tokens) if end_node is None else self.ends[id(end_node)]
             if start_node is not None:
                 self.starts[id(node)] = self.starts[id(start_node)]

@@ -21,6 +21,7 @@ def test_positions_agree_with_libcst(path: Path) -> None:
     for node, position in found.items():
         if isinstance(node, (cst.BaseExpression, cst.Arg, cst.BaseStatement, cst.BaseSmallStatement, cst.Param)):
             assert tree.position(node) == (position.start.line, position.start.column), type(node)
+            assert tree.end(node) == (position.end.line, position.end.column), type(node)
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=["LF", "CRLF", "CR"])
@@ -33,6 +34,7 @@ def test_form_feeds_tabs_and_line_ends(end: str) -> None:
     for node, position in found.items():
         if isinstance(node, (cst.BaseExpression, cst.Arg, cst.BaseStatement, cst.BaseSmallStatement, cst.Param)):
             assert tree.position(node) == (position.start.line, position.start.column), type(node)
+            assert tree.end(node) == (position.end.line, position.end.column), type(node)
             checked += 1
     assert checked > 20
     assert tree.source_line(4) == "\ty = (x,"
@@ -42,4 +44,5 @@ def test_a_piece_of_a_file_counts_from_its_first_line() -> None:
     tree = Tree("a.py", "x = 1\ny = f(2)\n", first_line=11)
     statement = tree.module.body[1].body[0]
     assert tree.position(statement.value) == (12, 4)
+    assert tree.end(statement.value) == (12, 8)
     assert tree.source_line(12) == "y = f(2)"

@@ -294,7 +294,7 @@ def run_function(
 def _is_generator(function: Function) -> bool:
     if function.is_generator is None:
         assert isinstance(function.node, cst.FunctionDef)
-        function.is_generator = _yields(function.node.body)
+        function.is_generator = "yield" in function.tree.text and _yields(function.node.body)
     return function.is_generator
 
 

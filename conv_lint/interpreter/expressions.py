@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,7 +26,8 @@ def evaluate(machine: Machine, frame: Frame, node: cst.CSTNode) -> Value:
     run = EVALUATE.get(type(node))
     if run is None:
         return machine.unknown(f"{type(node).__name__} is not understood", frame, node)
-    return machine.resolve(run(machine, frame, node))
+    value = run(machine, frame, node)
+    return machine.resolve(value) if isinstance(value, (Unknown, Expr)) else value
 
 
 # names and constants ----------------------------------------------------------------------------------------
@@ -58,9 +60,15 @@ def _name(machine: Machine, frame: Frame, node: cst.Name) -> Value:
 
 def _literal(machine: Machine, frame: Frame, node: cst.Integer | cst.Float | cst.Imaginary | cst.SimpleString) -> Value:
     try:
-        return ast.literal_eval(node.value)
+        return _constant(node.value)
     except (ValueError, SyntaxError):
         return Unknown("a literal")
+
+
+@functools.lru_cache(maxsize=4096)
+def _constant(text: str) -> Value:
+    value: Value = ast.literal_eval(text)
+    return value
 
 
 def _concatenated(machine: Machine, frame: Frame, node: cst.ConcatenatedString) -> Value:

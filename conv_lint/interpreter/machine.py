@@ -35,7 +35,8 @@ class PythonRaise(Exception):
 
 @dataclass
 class Limits:
-    """How much work one file may cost: evaluated nodes, seconds, depth of calls, rounds of one loop."""
+    """How much work one file may cost: evaluated nodes, seconds of the processor (so that a busy machine finds the same
+    as an idle one), depth of calls, rounds of one loop."""
 
     steps: int = 1_500_000
     entry_steps: int = 400_000
@@ -92,14 +93,14 @@ class Machine:
     exercised: set[Class] = field(default_factory=set)
     watch: Callable[[LayerCall], None] | None = None
     training: Value = True
-    started: float = field(default_factory=time.monotonic)
+    started: float = field(default_factory=time.thread_time)
     stop: bool = False
 
     # budget -------------------------------------------------------------------------------------------------
     def tick(self) -> None:
         """Count one evaluated node."""
         self.steps += 1
-        if not self.steps & 1023 and time.monotonic() - self.started > self.limits.seconds:
+        if not self.steps & 1023 and time.thread_time() - self.started > self.limits.seconds:
             self.stop = True
         if self.stop or self.steps > self.limits.steps or self.steps - self.entry_start > self.limits.entry_steps:
             raise OutOfBudget
