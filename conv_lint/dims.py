@@ -28,7 +28,7 @@ class Symbol:
 
     ``low`` is the least value it can have (``None``: any).  ``given`` is true for the sizes that a reader would
     name (``B``, ``H``, a parameter) and false for a mere ``?``.  ``image`` is true for the height, width, depth or
-    length of what is fed to a net: see :func:`differ_on_maps`.
+    length of what is fed to a net: see :mod:`conv_lint.maps`.
     """
 
     __slots__ = ("given", "image", "key", "low", "name")
@@ -289,8 +289,8 @@ def _scaled(a: Expr, divisor: int) -> Dim:
 
 
 def ceildiv(a: Dim, b: Dim) -> Dim:
-    """``ceil(a / b)``."""
-    return -floordiv(-a, b)
+    """``a / b`` rounded up."""
+    return floordiv(a + b - 1, b) if isinstance(b, int) and b > 0 else -floordiv(-a, b)
 
 
 def exact_div(a: Dim, b: Dim) -> Dim | None:
@@ -489,37 +489,6 @@ def eq(a: Dim, b: Dim) -> bool | None:
     if constant % common:
         return False
     return None
-
-
-def differ_on_maps(a: Dim, b: Dim) -> bool:
-    """Do the sizes of two feature maps differ for every image that leaves each of them at least 2?
-
-    ``H // 16`` and ``H // 32`` are both 1 for a small enough image, and then nothing is left to convolve: a net is not
-    written for that.
-    """
-    if not isinstance(a, Expr) or not isinstance(b, Expr) or a.symbols != b.symbols or len(a.symbols) != 1:
-        return False
-    (one,) = a.symbols
-    if not one.image:
-        return False
-
-    def sizes(value: int) -> tuple[Dim, Dim]:
-        return substitute(a, {one: value}), substitute(b, {one: value})
-
-    for large in _IMAGES:
-        small_map, other_map = sizes(large)
-        if isinstance(small_map, int) and isinstance(other_map, int) and min(small_map, other_map) >= 2:
-            break
-    else:
-        return False
-    larger = Expr((((Symbol(one.name, large),), 1),))
-    return eq(substitute(a, {one: larger}), substitute(b, {one: larger})) is False and not any(
-        x == y and x != 1 for x, y in map(sizes, range(one.low or 1, large))
-    )
-
-
-#: Sizes of images that are tried, the smallest first.
-_IMAGES = tuple(2**n for n in range(1, 11))
 
 
 def le(a: Dim, b: Dim) -> bool | None:

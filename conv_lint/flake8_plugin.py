@@ -66,7 +66,7 @@ class Plugin:
             result = check(text, self.path)
             found = [(*f.position, f"{f.code} {f.message}") for f in result.findings if f.code not in SIZES[self.sizes]]
         except Exception:
-            if _debugging():
+            if debugging():
                 raise
             return
         for line, column, text in found:
@@ -90,7 +90,7 @@ class Plugin:
         return self.display_name if self.filename in ("stdin", "-") else self.filename
 
 
-def _debugging() -> bool:
+def debugging() -> bool:
     """``CONV_LINT_DEBUG=1`` lets errors of the checker itself through, for those who work on it."""
     import os
 

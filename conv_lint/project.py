@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import functools
 import os
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,8 +21,11 @@ from conv_lint.tree import Tree
 OPAQUE = frozenset(
     "torch numpy scipy einops math typing collections functools itertools os sys re copy warnings random time abc"
     " enum dataclasses types operator pathlib logging argparse json inspect contextlib typing_extensions PIL cv2 pandas"
-    " matplotlib sklearn tensorflow jax tqdm yaml pytest unittest requests skimage h5py wandb numba triton".split()
+    " matplotlib sklearn tensorflow jax tqdm yaml pytest unittest requests skimage h5py wandb numba triton"
+    " torchsummary torchinfo thop ptflops fvcore tensorboardX".split()
 )
+#: Parts of torchvision that prepare data: known by what they do to shapes.
+_PREPARES = re.compile(r"torchvision\.(transforms|datasets)(\.|\Z)")
 
 
 @dataclass
@@ -133,10 +137,17 @@ class Project:
         self.name = ".".join(names)
         self.roots = tuple(dict.fromkeys([root, folder, *_project_folders(root)]))
 
+    def is_opaque(self, name: str) -> bool:
+        """Is a module known by rules of ours, so that its source is not read?  A package reads its own files."""
+        top = name.partition(".")[0]
+        if top == self.name.partition(".")[0]:
+            return top == "torch"
+        return top in OPAQUE or _PREPARES.match(name) is not None
+
     def find(self, name: str) -> str | None:
         """The path of the file of module ``name``; of a folder without ``__init__.py``, the folder itself."""
         top = name.partition(".")[0]
-        if top in OPAQUE:
+        if self.is_opaque(name):
             return None
         found = next((f for root in self.roots if (f := _locate(root, name))), None)
         if found:

@@ -89,7 +89,8 @@ class Tree:
 
 
 def _line_starts(text: str) -> list[int]:
-    return [0, *itertools.accumulate(len(line) for line in source.split_lines(text))]
+    starts = [0, *itertools.accumulate(len(line) for line in source.split_lines(text))]
+    return starts if text.endswith(("\n", "\r")) else starts[:-1] or starts
 
 
 if CodegenState is not None:

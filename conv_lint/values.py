@@ -335,6 +335,15 @@ class Iter(Mutable):
             yield self.items[self.position - 1]
 
 
+class Stream:
+    """What can be iterated, and every item looks alike, however many there are: the batches of a loader."""
+
+    __slots__ = ("item", "reason")
+
+    def __init__(self, item: Value, reason: str) -> None:
+        self.item, self.reason = item, reason
+
+
 # names of libraries -----------------------------------------------------------------------------------------
 
 

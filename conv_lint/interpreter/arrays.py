@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from conv_lint.interpreter.data import as_array
 from conv_lint.interpreter.libraries import Context, native
 from conv_lint.interpreter.sequences import items_of
 from conv_lint.values import List, Tensor, Unknown, Value, any_shape
@@ -17,9 +18,7 @@ def _numbered(c: Context, *values: Value, **more: Value) -> Value:
 def _array(c: Context, value: Value = (), **more: Value) -> Value:
     if isinstance(value, Tensor):
         return value
-    return (
-        c.call_torch("torch.tensor", value) if isinstance(value, (List, tuple)) else Unknown("an array of unknown data")
-    )
+    return c.call_torch("torch.tensor", value) if isinstance(value, (List, tuple)) else as_array(value)
 
 
 @native("numpy.zeros", "numpy.ones", "numpy.empty", "numpy.full", "numpy.random.random", "numpy.random.random_sample",

@@ -20,8 +20,8 @@ from conv_lint.interpreter.objects import (
     Partial,
     Sizes,
 )
-from conv_lint.interpreter.sequences import items_of, members
-from conv_lint.values import Choice, Condition, Dict, External, Iter, List, Tensor, Unknown, Value
+from conv_lint.interpreter.sequences import items_of, members, stream_of
+from conv_lint.values import Choice, Condition, Dict, External, Iter, List, Stream, Tensor, Unknown, Value
 
 
 @native("builtins.len")
@@ -83,6 +83,9 @@ def _tuple(c: Context, value: Value = ()) -> Value:
 
 @native("builtins.iter")
 def _iter(c: Context, value: Value) -> Value:
+    stream = stream_of(value)
+    if stream is not None:
+        return stream
     made = _listed(c, value)
     return Iter(made.items, made.open)
 
@@ -93,6 +96,8 @@ def _next(c: Context, value: Value, default: Value = MISSING) -> Value:
         c.machine.journal.touch(value)
         value.position += 1
         return value.items[value.position - 1]
+    if isinstance(value, Stream):
+        return value.item
     return Unknown("the next item of something unknown")
 
 
@@ -130,6 +135,9 @@ def _defaultdict(c: Context, factory: Value = None, value: Value = (), **more: V
 
 @native("builtins.enumerate")
 def _enumerate(c: Context, value: Value, start: Value = 0) -> Value:
+    stream = stream_of(value)
+    if stream is not None:
+        return Stream((dims.unknown(0), stream.item), stream.reason)
     made = _listed(c, value)
     if not isinstance(start, int):
         return Iter([], "counts from an unknown number")
@@ -140,7 +148,10 @@ def _enumerate(c: Context, value: Value, start: Value = 0) -> Value:
 
 @native("builtins.zip")
 def _zip(c: Context, *values: Value, strict: Value = False) -> Value:
-    lists = [_listed(c, v) for v in values]
+    streams = [stream_of(v) for v in values]
+    lists = [List([s.item], s.reason) if s is not None else _listed(c, v) for v, s in zip(values, streams)]
+    if any(streams) and all(one.items for one in lists):
+        return Stream(tuple(one.items[0] for one in lists), "the batches of a loader")
     open_lists = [one for one in lists if one.open]
     if open_lists:
         some = [tuple(one.items[0] for one in lists)] if all(one.items for one in lists) else []
@@ -151,6 +162,8 @@ def _zip(c: Context, *values: Value, strict: Value = False) -> Value:
 @native("builtins.map")
 def _map(c: Context, function: Value, *values: Value) -> Value:
     zipped = _zip(c, *values)
+    if isinstance(zipped, Stream):
+        return Stream(c.call(function, *zipped.item), zipped.reason)  # type: ignore[misc]
     assert isinstance(zipped, Iter)
     return Iter([c.call(function, *row) for row in zipped.items if isinstance(row, tuple)], zipped.open)
 

@@ -12,6 +12,7 @@ from typing import Any
 import libcst as cst
 
 from conv_lint import dims, ops
+from conv_lint.finding import Place
 from conv_lint.interpreter import tensors
 from conv_lint.interpreter.calls import Arguments, call_value
 from conv_lint.interpreter.machine import Machine
@@ -29,6 +30,11 @@ class Context:
     node: cst.CSTNode | None
     name: str
     arguments: Arguments
+
+    @property
+    def place(self) -> Place | None:
+        """Where the call stands."""
+        return self.frame.place(self.node) if self.node is not None else None
 
     def call(self, function: Value, *args: Value, **kwargs: Value) -> Value:
         """Call a value of the checked program."""
@@ -136,6 +142,7 @@ def call(machine: Machine, frame: Frame, node: cst.CSTNode | None, function: Ext
     """Call a library's function or class."""
     import conv_lint.interpreter.arrays
     import conv_lint.interpreter.builtins  # registers Python's own functions
+    import conv_lint.interpreter.data
     import conv_lint.interpreter.stdlib  # and those of its standard library
     import conv_lint.interpreter.torch_api  # noqa: F401  and those of torch that are no op
     from conv_lint.interpreter import modules

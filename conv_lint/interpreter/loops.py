@@ -11,12 +11,15 @@ from conv_lint.dims import Expr, render
 from conv_lint.interpreter import assign
 from conv_lint.interpreter.journal import join_states
 from conv_lint.interpreter.machine import Flow, Machine, PythonRaise
-from conv_lint.interpreter.objects import Frame
-from conv_lint.interpreter.sequences import items_of
-from conv_lint.values import Choice, Condition, List, Mutable, Rest, Shape, Tensor, Unknown, Value
+from conv_lint.interpreter.objects import Class, Frame, Instance
+from conv_lint.interpreter.sequences import items_of, stream_of
+from conv_lint.values import Choice, Condition, Dict, List, Mutable, Rest, Shape, Tensor, Unknown, Value
 
 #: A loop with an unknown number of rounds is tried so often before what it changes is given up.
 WIDENINGS = 2
+#: A loop is long if it has more rounds than this, and costly if they would take more steps than that.
+LONG = 6
+COSTLY = 20_000
 
 
 def run_for(machine: Machine, frame: Frame, node: cst.For) -> Flow | None:
@@ -45,7 +48,10 @@ def for_each(machine: Machine, frame: Frame, node: cst.For, over: Value) -> Flow
             return _body(machine, frame, node.body)
 
         return _unknown_rounds(machine, frame, one_round)
-    for item in items:
+    began = machine.steps
+    for number, item in enumerate(items):
+        if number == LONG and _is_stable(machine, frame, node, item, (machine.steps - began) // number * len(items)):
+            break
         assign.assign(machine, frame, node.target, item)
         flow = _body(machine, frame, node.body)
         if flow is not None:
@@ -53,6 +59,40 @@ def for_each(machine: Machine, frame: Frame, node: cst.For, over: Value) -> Flow
                 return _end(machine, frame, None)
             return flow
     return _end(machine, frame, node.orelse)
+
+
+def _is_stable(machine: Machine, frame: Frame, node: cst.For, item: Value, steps: int) -> bool:
+    """Would the rest of a long loop (the epochs of a training) repeat what was seen?
+
+    One more round is run; if it changes nothing but names, and numbers in lists, and the rest would cost much, then
+    the lists are left open and the loop ends.
+    """
+    if steps < COSTLY or not isinstance(item, int):
+        return False
+    machine.journal.begin()
+    try:
+        with machine.quiet():
+            assign.assign(machine, frame, node.target, item)
+            _body(machine, frame, node.body)
+    except PythonRaise:
+        return False
+    finally:
+        before = dict(machine.journal.levels[-1])
+        after = machine.journal.end()
+    grown: list[List] = []
+    for target, state in after.items():
+        if isinstance(target, (Instance, List, Dict)) and not before[target][0]:
+            continue  # made in this round
+        if isinstance(target, (Instance, Class, Dict)) and _differs(state, before[target]):
+            return False
+        if isinstance(target, List) and _differs(state, before[target]):
+            if any(isinstance(v, (Instance, Tensor, List, tuple)) for v in state[0][len(before[target][0]) :]):
+                return False
+            grown.append(target)
+    for target in grown:
+        machine.journal.touch(target)
+        target.open = "items are added in a long loop"
+    return True
 
 
 def _body(machine: Machine, frame: Frame, body: cst.BaseSuite) -> Flow | None:
@@ -92,6 +132,9 @@ def _element(machine: Machine, over: Value) -> Callable[[], Value]:
 
     if isinstance(over, Tensor):
         return lambda: tensors.piece(machine, over, None)
+    stream = stream_of(over)
+    if stream is not None:
+        return lambda: stream.item
     reason = over.reason if isinstance(over, Unknown) else "an item of something unknown"
     return lambda: Unknown(reason)
 

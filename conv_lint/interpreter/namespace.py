@@ -163,7 +163,7 @@ def import_from(machine: Machine, module: str, name: str) -> Value:
     from conv_lint.interpreter.libraries import library
 
     found = load(machine, module)
-    if found is None:
+    if found is None or machine.project.is_opaque(f"{module}.{name}"):
         return library(f"{module}.{name}")
     value = found.get(name)
     if value is not MISSING:

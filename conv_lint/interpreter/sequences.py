@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import Class, Instance
-from conv_lint.values import Dict, Iter, List, Tensor, Value
+from conv_lint.values import Dict, Iter, List, Stream, Tensor, Value
 
 #: A tensor is iterated only over so many pieces.
 MAX_PIECES = 256
@@ -36,6 +36,13 @@ def items_of(machine: Machine, value: Value) -> list[Value] | None:
         case Class(kind="enum"):
             return list(value.fields.values())
     return None
+
+
+def stream_of(value: Value) -> Stream | None:
+    """The stream that a value iterates over, if it is one or a loader."""
+    if isinstance(value, Instance):
+        value = value.attrs.get("stream")
+    return value if isinstance(value, Stream) else None
 
 
 def _pieces(machine: Machine, value: Tensor) -> list[Value] | None:

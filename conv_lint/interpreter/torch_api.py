@@ -18,12 +18,9 @@ from conv_lint.values import Condition, External, Tensor, Unknown, Value, any_sh
     "torch.nn.utils.parametrizations.spectral_norm", "torch.nn.utils.parametrizations.orthogonal",
     "torch.nn.SyncBatchNorm.convert_sync_batchnorm", "torch.autograd.Variable", "torch.inference_mode",
     "torch.jit.script_if_tracing", "torch.nn.utils.remove_weight_norm", "torch.jit.trace",
-    "torch.utils.data.DataLoader",
 )  # fmt: skip
 def _wrapped(c: Context, value: Value = None, *more: Value, **options: Value) -> Value:
     """The same model (tensor, function), as far as shapes are concerned."""
-    if c.name == "torch.utils.data.DataLoader":
-        return Unknown("a data loader")
     if c.name == "torch.jit.trace" and isinstance(value, Instance) and more:
         inputs = more[0] if isinstance(more[0], tuple) else (more[0],)
         c.call(value, *inputs)

@@ -8,24 +8,24 @@ from conv_lint.ops.rule import Op
 from conv_lint.values import CannotTell, Shape
 
 
-def require_channels(op: Op, input: Shape, takes: Dim, at: str = "in_channels") -> bool:
+def require_channels(op: Op, input: Shape, takes: Dim, at: str = "in_channels") -> Shape:
     """The input of a convolution must have ``takes`` channels in front of its ``op.n`` sizes.
 
     A mismatch is reported as what really happened: channels last (CONV403), a missing batch or channel axis
-    (CONV402), or the wrong number of channels (CONV201).  Returns false if it was reported.
+    (CONV402), or the wrong number of channels (CONV201).  Returns the input to go on with.
     """
     axis = -op.n - 1
     given = input[axis]
     if op.equate(given, takes) is not False:
-        return True
+        return input
     if _channels_last(op, input, takes):
         op.fail(catalogue.channels_last(takes=takes, axis=len(input) + axis, given=input, fix=_permute(op, input)))
-    elif len(input) == op.n + 1 and _missing_axis(op, input, takes):
+        return Shape((*input[:axis], input[-1], *input[axis:-1]), input.step, input.dtype)
+    if len(input) == op.n + 1 and _missing_axis(op, input, takes):
         raise CannotTell("an axis is missing")
-    else:
-        fix = f"{at}={render(given)}" if isinstance(given, int) and at in op.args else None
-        op.fail(catalogue.input_channels(takes=takes, given=given, source=op.origin(input, axis), fix=fix), at)
-    return False
+    fix = f"{at}={render(given)}" if isinstance(given, int) and at in op.args else None
+    op.fail(catalogue.input_channels(takes=takes, given=given, source=op.origin(input, axis), fix=fix), at)
+    return input
 
 
 def _channels_last(op: Op, input: Shape, takes: Dim) -> bool:

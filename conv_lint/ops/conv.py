@@ -191,7 +191,7 @@ def conv(
     takes = weight[1] * groups
     if op.is_layer and not isinstance(groups, int):
         takes = op.dim(op.args.get("in_channels", takes))
-    require_channels(op, input, takes)
+    input = require_channels(op, input, takes)
     out_channels, kernel = weight[0], weight[2:]
     op.made = -op.n - 1
     if isinstance(bias, Shape):
@@ -225,7 +225,7 @@ def conv_transpose(
     """``(size - 1)*stride - 2*padding + dilation*(kernel - 1) + output_padding + 1`` per axis."""
     input = op.require_rank(input, op.n + 1, op.n + 2)
     weight = op.require_rank(weight, op.n + 2)
-    require_channels(op, input, weight[0])
+    input = require_channels(op, input, weight[0])
     out_channels = weight[1] * op.dim(groups)
     op.made = -op.n - 1
     if isinstance(bias, Shape):

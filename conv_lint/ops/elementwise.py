@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeGuard
 
-from conv_lint import catalogue, dims
+from conv_lint import catalogue, dims, maps
 from conv_lint.dims import Dim, Expr, eq
 from conv_lint.finding import Origin
 from conv_lint.ops.rule import Arg, Op, Result, shape_rule
@@ -91,7 +91,7 @@ def pair(op: Op, a: Dim, b: Dim, residual: bool = False) -> Dim | None:
         return a if isinstance(a, int) else b
     if same is False and (isinstance(a - b, int) or (stretches(a) is False and stretches(b) is False)):
         return None
-    if same is None and dims.differ_on_maps(a, b):
+    if same is None and maps.differ_on_maps(a, b):
         return None
     return _undecided(op, a, b, residual)
 

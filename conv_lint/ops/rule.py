@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, TypeVar
 
-from conv_lint import catalogue, dims
+from conv_lint import catalogue, dims, maps
 from conv_lint.dims import Dim, Expr, eq
 from conv_lint.finding import Origin, Report, Rule, Step
 from conv_lint.values import CannotTell, Rest, Shape, Unknown
@@ -309,7 +309,7 @@ class Op:
     def equate(self, a: Dim, b: Dim) -> bool | None:
         """Compare two sizes that torch wants equal.  Where it cannot be told, they are taken as equal from here on."""
         answer = eq(a, b)
-        if answer is None and dims.differ_on_maps(a, b):
+        if answer is None and maps.differ_on_maps(a, b):
             return False
         if answer is None:
             self.world.equate(a, b)

@@ -38,8 +38,7 @@ def slide(
         return op.unknown()
     if ceil_mode:
         # The last window must start inside the input or its left padding.
-        starts_inside = dims.lt((out - 1) * stride, size + padding)
-        return out if starts_inside else out - 1 if starts_inside is False else op.unknown()
+        return dims.minimum(out, dims.ceildiv(size + padding, stride))
     if all(isinstance(v, int) for v in (size, kernel, stride, padding, dilation)):
         _say_of_quotient(op, axis, size, span, stride, padding)  # type: ignore[arg-type]
     return out

@@ -1,0 +1,497 @@
+"""Where the tensors of a training script come from: datasets, transforms and loaders, as far as shapes go.
+
+The sizes of the datasets are those that torchvision.datasets documents; a transform takes an image of PIL (an instance
+with channels, height and width) or a tensor ``(C, H, W)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from conv_lint import catalogue, dims
+from conv_lint.dims import Dim, Expr
+from conv_lint.finding import Step
+from conv_lint.interpreter import locate
+from conv_lint.interpreter import tensors as pieces
+from conv_lint.interpreter.calls import call_method
+from conv_lint.interpreter.libraries import Context, native
+from conv_lint.interpreter.machine import PythonRaise
+from conv_lint.interpreter.objects import Class, Instance, Native
+from conv_lint.interpreter.sequences import items_of
+from conv_lint.values import Dict, External, List, Shape, Stream, Tensor, Unknown, Value
+
+# images -----------------------------------------------------------------------------------------------------
+
+PICTURE = External("PIL.Image.Image")
+_CHANNELS = {"L": 1, "1": 1, "P": 1, "RGB": 3, "YCbCr": 3, "HSV": 3, "LAB": 3, "RGBA": 4, "CMYK": 4}
+Image = tuple[Dim, Dim, Dim]
+
+
+def picture(channels: Dim, height: Dim, width: Dim) -> Instance:
+    """An image of PIL."""
+    made = Instance(PICTURE, open="an attribute of an image")
+    made.attrs.update(channels=channels, height=height, width=width, size=(width, height))
+
+    def convert(c: Context, mode: Value = "RGB", *more: Value) -> Value:
+        known = _CHANNELS.get(mode) if isinstance(mode, str) else None
+        return picture(known if known is not None else dims.unknown(1), height, width)
+
+    def resize(c: Context, size: Value, *more: Value) -> Value:
+        if isinstance(size, tuple) and len(size) == 2:
+            return picture(channels, _size(size[1]), _size(size[0]))
+        return picture(channels, dims.unknown(1), dims.unknown(1))
+
+    made.attrs["convert"] = Native("convert", convert)
+    made.attrs["resize"] = Native("resize", resize)
+    return made
+
+
+def _size(value: Value) -> Dim:
+    return value if isinstance(value, (int, Expr)) and not isinstance(value, bool) else dims.unknown(1)
+
+
+@native("PIL.Image.open")
+def _open(c: Context, *values: Value, **more: Value) -> Value:
+    return picture(dims.unknown(1), dims.unknown(1), dims.unknown(1))
+
+
+@native("PIL.Image.new")
+def _new(c: Context, mode: Value, size: Value, *more: Value) -> Value:
+    made = picture(dims.unknown(1), dims.unknown(1), dims.unknown(1))
+    converted = c.call(made.attrs["convert"], mode)
+    return c.call(converted.attrs["resize"], size) if isinstance(converted, Instance) else converted
+
+
+def as_array(value: Value) -> Value:
+    """``np.array(image)``: height, width and, unless it is gray, channels."""
+    if not isinstance(value, Instance) or value.cls != PICTURE:
+        return Unknown("an array of unknown data")
+    channels, height, width = _image(value) or (dims.unknown(1),) * 3
+    if not isinstance(channels, int):
+        return Unknown("an array of an image with an unknown number of channels")
+    sizes = (height, width) if channels == 1 else (height, width, channels)
+    return Tensor(Shape(sizes), Step("the image", None, sizes), "int")
+
+
+def _image(value: Value) -> Image | None:
+    """Channels, height and width of an image, or of a tensor ``(C, H, W)``."""
+    if isinstance(value, Instance) and value.cls == PICTURE:
+        return value.attrs["channels"], value.attrs["height"], value.attrs["width"]  # type: ignore[return-value]
+    if isinstance(value, Tensor) and value.shape.rest is None and len(value.shape) == 3:
+        return tuple(value.shape)  # type: ignore[return-value]
+    return None
+
+
+def _made(c: Context, like: Value, image: Image) -> Value:
+    if isinstance(like, Tensor):
+        return Tensor(Shape(image), Step(c.name, c.place, image, (like.step,) if like.step else ()), like.dtype)
+    return picture(*image)
+
+
+# transforms -------------------------------------------------------------------------------------------------
+
+
+def transform(*names: str) -> Callable[[Callable[..., Image | None]], Callable[..., Image | None]]:
+    """Register a transform of torchvision: from the image and the arguments of its construction to the new image."""
+
+    def register(rule: Callable[..., Image | None]) -> Callable[..., Image | None]:
+        for name in names:
+            for module in ("torchvision.transforms.", "torchvision.transforms.v2."):
+                native(module + name)(_constructor(rule))
+        return rule
+
+    return register
+
+
+def _constructor(rule: Callable[..., Image | None]) -> Callable[..., Value]:
+    def construct(made_by: Context, *args: Value, **kwargs: Value) -> Value:
+        def run(c: Context, value: Value = None, *more: Value) -> Value:
+            image = _image(value)
+            try:
+                out = rule(image, *args, **kwargs) if image is not None else None
+            except TypeError:  # arguments that are not understood
+                out = None
+            if image is None or out is None:
+                return Unknown(f"the result of {made_by.name}")
+            return _made(made_by, value, out)
+
+        return Native(made_by.name, run)
+
+    return construct
+
+
+@transform(
+    "RandomHorizontalFlip", "RandomVerticalFlip", "ColorJitter", "RandomErasing", "GaussianBlur", "RandomGrayscale",
+    "RandomInvert", "RandomPosterize", "RandomSolarize", "RandomAdjustSharpness", "RandomAutocontrast",
+    "RandomEqualize", "AutoAugment", "RandAugment", "TrivialAugmentWide", "AugMix", "RandomPerspective",
+    "RandomAffine", "ConvertImageDtype", "ToDtype", "RandomChannelPermutation", "ElasticTransform",
+)  # fmt: skip
+def _kept(image: Image, *values: Value, **more: Value) -> Image:
+    return image
+
+
+@transform("RandomRotation")
+def _rotated(image: Image, degrees: Value, *values: Value, expand: Value = False, **more: Value) -> Image | None:
+    return image if expand is False else None
+
+
+@transform("Resize")
+def _resized(image: Image, size: Value, *values: Value, max_size: Value = None, **more: Value) -> Image | None:
+    """One number is the shorter side; two are height and width."""
+    channels, height, width = image
+    pair = _pair(size)
+    if pair is not None and isinstance(size, (tuple, List)):
+        return channels, *pair
+    if pair is None or max_size is not None:
+        return None
+    short = pair[0]
+    if height is width or height == width:
+        return channels, short, short
+    if isinstance(height, int) and isinstance(width, int) and isinstance(short, int):
+        long = int(short * max(height, width) / min(height, width))
+        return (channels, long, short) if height > width else (channels, short, long)
+    return channels, dims.unknown(1), dims.unknown(1)
+
+
+def _pair(size: Value) -> tuple[Dim, Dim] | None:
+    """``224`` or ``(224, 200)`` as height and width."""
+    if isinstance(size, List) and not size.open:
+        size = tuple(size.items)
+    if isinstance(size, tuple) and len(size) == 2:
+        return _size(size[0]), _size(size[1])
+    if isinstance(size, tuple) and len(size) == 1:
+        size = size[0]
+    if isinstance(size, (int, Expr)) and not isinstance(size, bool):
+        return size, size
+    return None
+
+
+@transform("CenterCrop", "RandomResizedCrop")
+def _cropped(image: Image, size: Value, *values: Value, **more: Value) -> Image | None:
+    pair = _pair(size)
+    return (image[0], *pair) if pair is not None else None
+
+
+@transform("RandomCrop")
+def _random_crop(image: Image, size: Value, *values: Value, **more: Value) -> Image | None:
+    return _cropped(image, size)
+
+
+@transform("Pad")
+def _padded(image: Image, padding: Value, *values: Value, **more: Value) -> Image | None:
+    if not isinstance(padding, int):
+        return None
+    return image[0], image[1] + 2 * padding, image[2] + 2 * padding
+
+
+@transform("Grayscale")
+def _gray(image: Image, num_output_channels: Value = 1) -> Image | None:
+    return _size(num_output_channels), image[1], image[2]
+
+
+@native("torchvision.transforms.ToTensor", "torchvision.transforms.PILToTensor", "torchvision.transforms.v2.ToTensor",
+        "torchvision.transforms.v2.ToImage", "torchvision.transforms.v2.PILToTensor")  # fmt: skip
+def _to_tensor(made_by: Context) -> Value:
+    return Native("ToTensor", _tensor_of)
+
+
+@native("torchvision.transforms.functional.to_tensor", "torchvision.transforms.functional.pil_to_tensor")
+def _tensor_of(c: Context, value: Value = None) -> Value:
+    """``(C, H, W)`` of an image, or of an array ``(H, W, C)`` or ``(H, W)``."""
+    image = _image(value) if isinstance(value, Instance) else None
+    if isinstance(value, Tensor) and value.shape.rest is None and len(value.shape) in (2, 3):
+        sizes = tuple(value.shape)
+        image = (sizes[2], sizes[0], sizes[1]) if len(sizes) == 3 else (1, sizes[0], sizes[1])
+    if image is None:
+        return Unknown("a tensor made from something unknown")
+    return Tensor(Shape(image), Step("ToTensor", c.place, image), "float")
+
+
+@native("torchvision.transforms.Compose", "torchvision.transforms.v2.Compose")
+def _compose(made_by: Context, transforms: Value) -> Value:
+    steps = items_of(made_by.machine, transforms)
+
+    def run(c: Context, value: Value = None, *more: Value) -> Value:
+        for step in steps if steps is not None else [Unknown("unknown transforms")]:
+            value = c.call(step, value)
+        return value
+
+    return Native("Compose", run)
+
+
+@native("torchvision.transforms.Lambda", "torchvision.transforms.v2.Lambda")
+def _lambda(made_by: Context, function: Value, *types: Value) -> Value:
+    return function
+
+
+@native("torchvision.transforms.RandomApply", "torchvision.transforms.RandomChoice",
+        "torchvision.transforms.RandomOrder")  # fmt: skip
+def _sometimes(made_by: Context, transforms: Value, *values: Value, **more: Value) -> Value:
+    """The image as it was, if each of the transforms leaves its size alone."""
+    steps = items_of(made_by.machine, transforms)
+
+    def run(c: Context, value: Value = None, *more: Value) -> Value:
+        before = _image(value)
+        after = [_image(c.call(step, value)) for step in steps or ()]
+        return value if steps is not None and all(one == before for one in after) else Unknown(made_by.name)
+
+    return Native("RandomApply", run)
+
+
+@native("torchvision.transforms.Normalize", "torchvision.transforms.v2.Normalize")
+def _normalize(made_by: Context, mean: Value, std: Value = None, inplace: Value = False) -> Value:
+    counts = [len(items) for v in (mean, std) if (items := items_of(made_by.machine, v)) is not None]
+
+    def run(c: Context, value: Value = None, *more: Value) -> Value:
+        image = _image(value)
+        if isinstance(value, Tensor) and image is not None:
+            for count in counts:
+                # In place: one number fits any number of channels, but three do not fit one channel.
+                if count != 1 and dims.eq(image[0], count) is False:
+                    _report(made_by, count, image[0])
+                    break
+        return value
+
+    return Native("Normalize", run)
+
+
+def _report(made_by: Context, count: int, channels: Dim) -> None:
+    report = catalogue.norm_size(
+        layer="Normalize", takes=count, what="channels", given=channels, fix=f"a mean and a std for {channels}"
+    )
+    if made_by.node is not None:
+        locate.report_at(made_by.machine, made_by.frame, made_by.node, report)
+
+
+# datasets ---------------------------------------------------------------------------------------------------
+
+_UNKNOWN_SIZE = (3, None, None)
+#: Channels, height and width of an image (None: differs from image to image), and how many there are to train and test.
+DATASETS: dict[str, tuple[tuple[int, int | None, int | None], tuple[int, int] | None]] = {
+    "MNIST": ((1, 28, 28), (60_000, 10_000)),
+    "FashionMNIST": ((1, 28, 28), (60_000, 10_000)),
+    "KMNIST": ((1, 28, 28), (60_000, 10_000)),
+    "QMNIST": ((1, 28, 28), None),
+    "EMNIST": ((1, 28, 28), None),
+    "CIFAR10": ((3, 32, 32), (50_000, 10_000)),
+    "CIFAR100": ((3, 32, 32), (50_000, 10_000)),
+    "SVHN": ((3, 32, 32), None),
+    "USPS": ((1, 16, 16), None),
+    "STL10": ((3, 96, 96), None),
+    "EuroSAT": ((3, 64, 64), None),
+    "PCAM": ((3, 96, 96), None),
+    "ImageFolder": (_UNKNOWN_SIZE, None),
+    "ImageNet": (_UNKNOWN_SIZE, None),
+    "Flowers102": (_UNKNOWN_SIZE, None),
+    "Food101": (_UNKNOWN_SIZE, None),
+    "OxfordIIITPet": (_UNKNOWN_SIZE, None),
+    "DTD": (_UNKNOWN_SIZE, None),
+    "Places365": (_UNKNOWN_SIZE, None),
+    "GTSRB": (_UNKNOWN_SIZE, None),
+    "Imagenette": (_UNKNOWN_SIZE, None),
+}
+DATASET = External("torch.utils.data.Dataset")
+
+
+def dataset(item: Callable[[Context], Value], count: Dim) -> Instance:
+    """A dataset of which every item looks alike."""
+    made = Instance(DATASET, open="an attribute of a dataset")
+    made.attrs["__getitem__"] = Native("__getitem__", lambda c, index=None: item(c))
+    made.attrs["__len__"] = Native("__len__", lambda c: count)
+    return made
+
+
+def _of_torchvision(c: Context, *values: Value, **options: Value) -> Value:
+    """An image, with its transform, and a whole number for its class."""
+    (channels, height, width), counts = DATASETS[c.name.rpartition(".")[2]]
+    change, target = options.get("transform"), options.get("target_transform")
+    if change is None and c.name.endswith("ImageFolder") and len(values) > 1:
+        change = values[1]
+    train = values[1] if len(values) > 1 else options.get("train", True)
+    count = dims.unknown(1) if counts is None or not isinstance(train, bool) else counts[not train]
+
+    def item(c: Context) -> Value:
+        sizes = tuple(dims.unknown(1) if size is None else size for size in (height, width))
+        image: Value = picture(channels, *sizes)
+        label: Value = Unknown("a label", "label")
+        return (
+            c.call(change, image) if change is not None else image,
+            c.call(target, label) if target is not None else label,
+        )
+
+    made = dataset(item, count)
+    if channels == 1 and isinstance(count, int) and height is not None and width is not None:
+        sizes = (count, height, width)
+        made.attrs["data"] = Tensor(Shape(sizes), Step("data", c.place, sizes), "int")
+        made.attrs["targets"] = Tensor(Shape((count,)), Step("targets", c.place, (count,)), "int")
+    return made
+
+
+for _name in DATASETS:
+    native(f"torchvision.datasets.{_name}")(_of_torchvision)
+
+
+@native("torchvision.datasets.FakeData")
+def _fake(c: Context, size: Value = 1000, image_size: Value = (3, 224, 224), num_classes: Value = 10,
+          transform: Value = None, target_transform: Value = None, random_offset: Value = 0) -> Value:  # fmt: skip
+    sizes = items_of(c.machine, image_size)
+
+    def item(c: Context) -> Value:
+        if sizes is None or len(sizes) != 3:
+            return Unknown("an item of a dataset of unknown size")
+        image: Value = picture(*(_size(s) for s in sizes))
+        return c.call(transform, image) if transform is not None else image, Unknown("a label", "label")
+
+    return dataset(item, _size(size))
+
+
+@native("torch.utils.data.TensorDataset")
+def _tensors(c: Context, *tensors: Value) -> Value:
+    first = tensors[0] if tensors else None
+    shape = c.machine.shape(first.shape) if isinstance(first, Tensor) else None
+    count = shape[0] if shape is not None and shape.rest is None and len(shape) else dims.unknown(1)
+
+    def item(c: Context) -> Value:
+        return tuple(pieces.piece(c.machine, t, None) if isinstance(t, Tensor) else t for t in tensors)
+
+    return dataset(item, count)
+
+
+@native("torch.utils.data.Subset", "torch.utils.data.random_split", "torch.utils.data.ConcatDataset")
+def _part(c: Context, whole: Value, *more: Value, **options: Value) -> Value:
+    """The items are those of the whole; how many there are is not known."""
+    if c.name.endswith("ConcatDataset"):
+        parts = items_of(c.machine, whole)
+        whole = parts[0] if parts else Unknown("no datasets")
+
+    def part() -> Value:
+        return dataset(lambda c: item_of(c, whole), dims.unknown(1))
+
+    if not c.name.endswith("random_split"):
+        return part()
+    sizes = items_of(c.machine, more[0] if more else options.get("lengths"))
+    return List([part() for _ in sizes]) if sizes is not None else Unknown("the parts of a dataset")
+
+
+def item_of(c: Context, source: Value) -> Value:
+    """``dataset[i]`` for some ``i``."""
+    if not isinstance(source, Instance):
+        return Unknown("an item of an unknown dataset")
+    is_own = isinstance(source.cls, Class) and source.cls.find("__getitem__") is not None
+    index = dims.symbol("index", 0)
+    if not is_own:
+        getter = source.attrs.get("__getitem__")
+        return c.call(getter, index) if getter is not None else Unknown("an item of an unknown dataset")
+    try:
+        with c.machine.quiet():  # what it reads from files is not known
+            return call_method(c.machine, c.frame, source, "__getitem__", [index])
+    except PythonRaise:
+        return Unknown("an item of a dataset that raises")
+
+
+# loaders ----------------------------------------------------------------------------------------------------
+
+
+@native("torch.utils.data.DataLoader")
+def _loader(c: Context, source: Value = None, batch_size: Value = 1, *values: Value, **options: Value) -> Value:
+    """Batches of ``batch_size`` items; the last one has the rest, so that their number is not known."""
+    made = Instance(External("torch.utils.data.DataLoader"), open="an attribute of a loader")
+    made.attrs.update(dataset=source, batch_size=batch_size)
+    if options.get("collate_fn") is not None or options.get("batch_sampler") is not None:
+        return made
+    item = item_of(c, source)
+    batch: Dim = dims.symbol("B")
+    if batch_size == 1 or (isinstance(batch_size, int) and options.get("drop_last") is True):
+        batch = batch_size
+    made.attrs["stream"] = Stream(_collated(c, item, None if batch_size is None else batch), "the batches of a loader")
+    return made
+
+
+def _collated(c: Context, item: Value, batch: Dim | None) -> Value:
+    """Items stacked to a batch, as ``torch.utils.data.default_collate`` does."""
+    if batch is None:
+        return item
+    match item:
+        case Tensor():
+            if item.shape.rest is not None:
+                return Unknown("a batch of tensors of unknown rank")
+            sizes = (batch, *item.shape)
+            return Tensor(Shape(sizes), Step("the loader", c.place, sizes), item.dtype)
+        case tuple():
+            return tuple(_collated(c, part, batch) for part in item)
+        case List():
+            return List([_collated(c, part, batch) for part in item.items], item.open)
+        case Dict():
+            made = item.copy()
+            made.items = {key: _collated(c, part, batch) for key, part in item.items.items()}
+            return made
+        case bool() | int() | float() | Expr():
+            return Tensor(Shape((batch,)), dtype="float" if isinstance(item, float) else "int")
+        case Unknown(name="label"):
+            return Tensor(Shape((batch,)), Step("the labels of the loader", c.place, (batch,)), "int")
+    return Unknown("a batch of something unknown")
+
+
+@native("tqdm.tqdm", "tqdm.auto.tqdm", "tqdm.notebook.tqdm", "tqdm.tqdm_notebook", "rich.progress.track")
+def _progress(c: Context, iterable: Value = None, *values: Value, **options: Value) -> Value:
+    return iterable
+
+
+# those who run a model on an input --------------------------------------------------------------------------
+
+
+def _zeros(c: Context, *sizes: Value) -> Value:
+    return c.call_torch("torch.zeros", *sizes)
+
+
+def _is_sizes(value: Value) -> bool:
+    return isinstance(value, tuple) and bool(value) and all(isinstance(v, (int, Expr)) for v in value)
+
+
+@native("torchsummary.summary", "ptflops.get_model_complexity_info")
+def _summary_of_sample(c: Context, model: Value, input_size: Value = None, *values: Value, **options: Value) -> Value:
+    """The sizes of one sample; the batch is added."""
+    size = input_size if input_size is not None else options.get("input_res")
+    many = items_of(c.machine, size) if not _is_sizes(size) and isinstance(size, (List, tuple)) else None
+    if isinstance(size, List) and _is_sizes(tuple(size.items)):
+        size, many = tuple(size.items), None
+    samples = [size] if _is_sizes(size) else many or []
+    if samples and all(_is_sizes(s) for s in samples):
+        c.call(model, *(_zeros(c, 2, *s) for s in samples))  # type: ignore[misc]
+    return Unknown(c.name)
+
+
+@native("torchinfo.summary")
+def _summary(c: Context, model: Value, input_size: Value = None, input_data: Value = None, *values: Value,
+             batch_dim: Value = None, **options: Value) -> Value:  # fmt: skip
+    """The sizes of a whole batch."""
+    if isinstance(input_data, Tensor):
+        c.call(model, input_data)
+    elif isinstance(input_data, (tuple, List)):
+        c.call(model, *(items_of(c.machine, input_data) or ()))
+    elif batch_dim is None and input_size is not None:
+        if isinstance(input_size, List):
+            input_size = tuple(input_size.items)
+        samples = [input_size] if _is_sizes(input_size) else items_of(c.machine, input_size) or []
+        if samples and all(_is_sizes(s) for s in samples):
+            c.call(model, *(_zeros(c, *s) for s in samples))  # type: ignore[misc]
+    return Unknown(c.name)
+
+
+@native("thop.profile", "fvcore.nn.FlopCountAnalysis", "torch.export.export", "torch.jit.trace_module")
+def _profiled(c: Context, model: Value, inputs: Value = (), *values: Value, **options: Value) -> Value:
+    given = items_of(c.machine, inputs) if isinstance(inputs, (tuple, List)) else [inputs]
+    if given and all(isinstance(v, Tensor) for v in given):
+        c.call(model, *given)
+    return (Unknown(c.name), Unknown(c.name)) if c.name == "thop.profile" else Unknown(c.name)
+
+
+@native("torch.utils.tensorboard.SummaryWriter", "tensorboardX.SummaryWriter")
+def _writer(c: Context, *values: Value, **options: Value) -> Value:
+    writer = Instance(External("torch.utils.tensorboard.SummaryWriter"), open="a method of a writer")
+
+    def add_graph(c: Context, model: Value = None, inputs: Value = None, *values: Value) -> Value:
+        return _profiled(c, model, inputs)
+
+    writer.attrs["add_graph"] = Native("add_graph", add_graph)
+    return writer

@@ -1,0 +1,47 @@
+"""Sizes of feature maps: what cannot be told of every image, but of every image that a net is written for."""
+
+from __future__ import annotations
+
+import functools
+
+from conv_lint.dims import Dim, Expr, Symbol
+
+#: No image that is larger than this is fed to a net.
+LARGEST_IMAGE = 2048
+
+
+@functools.lru_cache(maxsize=1024)
+def differ_on_maps(a: Dim, b: Dim) -> bool:
+    """Do the sizes of two feature maps differ for every image that leaves each of them at least 2?
+
+    ``H // 16`` and ``H // 32`` are both 1 for a small enough image, and then nothing is left to convolve: a net is not
+    written for that.  Every image up to :data:`LARGEST_IMAGE` is tried.
+    """
+    if not isinstance(a, Expr) or not isinstance(b, Expr) or a.symbols != b.symbols or len(a.symbols) != 1:
+        return False
+    (one,) = a.symbols
+    if not one.image:
+        return False
+    seen = False
+    for value in range(one.low or 1, LARGEST_IMAGE + 1):
+        size, other = _at(a, value), _at(b, value)
+        if size >= 2 and other >= 2:
+            if size == other:
+                return False
+            seen = True
+    return seen
+
+
+def _at(dim: Dim, value: int) -> int:
+    """A size that depends on one symbol, where that has a value."""
+    if isinstance(dim, int):
+        return dim
+    total = 0
+    for monomial, factor in dim.terms:
+        for atom in monomial:
+            if isinstance(atom, Symbol):
+                factor *= value
+            else:
+                factor *= _at(atom.numerator, value) // (_at(atom.denominator, value) or 1)
+        total += factor
+    return total
