@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import libcst as cst
 
 from conv_lint import source
-from conv_lint.finding import Finding
+from conv_lint.finding import Finding, Origin, Report
 from conv_lint.interpreter.entries import run_all
 from conv_lint.interpreter.machine import Limits, Machine, Note
 from conv_lint.project import Project
@@ -46,12 +48,41 @@ def check(text: str, path: str, limits: Limits | None = None) -> Result:
     return Result(_unique(machine.findings), machine.notes, machine.stop)
 
 
+#: So many layers that all are given the same wrong multiple by one producer: then the producer is the place to edit.
+WITNESSES = 3
+
+
+def _gathered(findings: Iterable[Finding]) -> list[Finding]:
+    """What many layers say of one producer is one finding, at the producer."""
+    groups: dict[object, list[Finding]] = {}
+    for finding in findings:
+        maker, takes, given = (finding.report.facts.get(name) for name in ("source", "takes", "given"))
+        place = maker.place if isinstance(maker, Origin) else None
+        key: object = id(finding)
+        if place is not None and place.file is finding.place.file and isinstance(takes, int) and isinstance(given, int):
+            key = (finding.code, place.key, Fraction(takes, given or 1))
+        groups.setdefault(key, []).append(finding)
+    kept: list[Finding] = []
+    for group in groups.values():
+        if len({f.position for f in group}) < WITNESSES:
+            kept += group
+            continue
+        first = group[0]
+        facts = {name: fact for name, fact in first.report.facts.items() if name != "fix"}
+        maker = facts["source"]
+        assert isinstance(maker, Origin)
+        assert maker.place is not None
+        report = Report(first.report.rule, facts)
+        kept.append(replace(first, report=report, place=maker.place, calls=(first.place, *first.calls)))
+    return kept
+
+
 def _unique(findings: list[Finding]) -> list[Finding]:
     """Each mistake once: the first finding at each place, in the order of the lines."""
     first: dict[tuple[str, tuple[int, int]], Finding] = {}
     for finding in findings:
         first.setdefault((finding.code, finding.position), finding)
-    by_line = sorted(first.values(), key=lambda f: (f.position, f.code))
+    by_line = sorted(_gathered(first.values()), key=lambda f: (f.position, f.code))
     kept: list[Finding] = []
     for finding in by_line:
         same_place = [k for k in kept if k.position == finding.position and k.code[4] == finding.code[4] != "1"]

@@ -28,13 +28,14 @@ class Symbol:
 
     ``low`` is the least value it can have (``None``: any).  ``given`` is true for the sizes that a reader would
     name (``B``, ``H``, a parameter) and false for a mere ``?``.  ``image`` is true for the height, width, depth or
-    length of what is fed to a net: see :mod:`conv_lint.maps`.
+    length of what is fed to a net, ``is_parameter`` for an argument of the checked code: see :mod:`conv_lint.maps`.
     """
 
-    __slots__ = ("given", "image", "key", "low", "name")
+    __slots__ = ("given", "image", "is_parameter", "key", "low", "name")
 
     def __init__(self, name: str = "?", low: int | None = None, given: bool = False, image: bool = False) -> None:
         self.name, self.low, self.given, self.image = name, low, given, image
+        self.is_parameter = given and low is None
         self.key: tuple[object, ...] = (0, next(_serial))
 
     def __repr__(self) -> str:

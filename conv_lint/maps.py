@@ -15,12 +15,13 @@ def differ_on_maps(a: Dim, b: Dim) -> bool:
     """Do the sizes of two feature maps differ for every image that leaves each of them at least 2?
 
     ``H // 16`` and ``H // 32`` are both 1 for a small enough image, and then nothing is left to convolve: a net is not
-    written for that.  Every image up to :data:`LARGEST_IMAGE` is tried.
+    written for that.  Every image up to :data:`LARGEST_IMAGE` is tried.  The same goes for widths that hang on one
+    parameter: ``planes`` and ``planes // 2`` channels.
     """
     if not isinstance(a, Expr) or not isinstance(b, Expr) or a.symbols != b.symbols or len(a.symbols) != 1:
         return False
     (one,) = a.symbols
-    if not one.image:
+    if not (one.image or one.is_parameter):
         return False
     seen = False
     for value in range(one.low or 1, LARGEST_IMAGE + 1):

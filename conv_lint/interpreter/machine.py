@@ -191,10 +191,11 @@ class Machine:
         self.facts.sizes = sizes
 
     def _strain(self, a: Dim, b: Dim) -> None:
-        """Note where only one certain height or width would do."""
+        """Note where only one certain height or width, or one certain argument, would do."""
         for one, two in ((a, b), (b, a)):
             if isinstance(one, int) and isinstance(two, Expr):
-                self.strained |= all(s.given and s.name in ("H", "W", "L", "D") for s in two.symbols)
+                spatial = ("H", "W", "L", "D")
+                self.strained |= all(s.is_parameter or (s.given and s.name in spatial) for s in two.symbols)
 
     def settle(self, rest: Rest, sizes: tuple[Dim, ...]) -> None:
         """From here on the unknown leading dimensions are these."""

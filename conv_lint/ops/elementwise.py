@@ -91,7 +91,7 @@ def pair(op: Op, a: Dim, b: Dim, residual: bool = False) -> Dim | None:
         return a if isinstance(a, int) else b
     if same is False and (isinstance(a - b, int) or (stretches(a) is False and stretches(b) is False)):
         return None
-    if same is None and maps.differ_on_maps(a, b):
+    if maps.differ_on_maps(a, b):
         return None
     return _undecided(op, a, b, residual)
 

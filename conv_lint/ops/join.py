@@ -63,6 +63,7 @@ def _join(
 ) -> Shape:
     """Join members of one rank, or the known ends of members of unknown rank."""
     count = len(aligned[0])
+    op.made = axis - count
     out: list[Dim] = []
     reported = False
     for i in range(count):
@@ -343,7 +344,7 @@ def chunk(op: Op, input: Shape, chunks: Arg, dim: Arg) -> Result:
         return [input.replaced(axis, total // count)] * count
     if count > 2 and not dims.le(count * (count - 1), total):
         raise CannotTell("a small size has fewer pieces")
-    part = dims.ceildiv(total, count)
+    part = -(-total // count)  # so that what is left of two is total // 2
     return [*[input.replaced(axis, part)] * (count - 1), input.replaced(axis, total - (count - 1) * part)]
 
 

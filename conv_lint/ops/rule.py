@@ -30,7 +30,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 from conv_lint import catalogue, dims, maps
 from conv_lint.dims import Dim, Expr, eq
 from conv_lint.finding import Origin, Report, Rule, Step
-from conv_lint.values import CannotTell, Rest, Shape, Unknown
+from conv_lint.values import CannotTell, Rest, Shape, Unknown, any_shape
 
 SURFACES = {
     "nn.": "torch.nn.",
@@ -531,10 +531,14 @@ def all_le(left: Iterable[Dim], right: Iterable[Dim]) -> bool | None:
 def run(rule: Callable[..., Any], op: Op, values: Mapping[str, object]) -> Any:
     """Call a rule with the values it names.
 
-    Whatever it cannot do with unknown values is :class:`CannotTell`, with the reason of the first unknown one.
+    Something unknown where the rule wants a tensor is a tensor of any shape.  Whatever else it cannot do with unknown
+    values is :class:`CannotTell`, with the reason of the first unknown one.
     """
     names = rule.__code__.co_varnames[1 : rule.__code__.co_argcount + rule.__code__.co_kwonlyargcount]
     chosen = {name: values[name] for name in names if name in values}  # else the rule's own default
+    for name, kind in rule.__annotations__.items():
+        if kind == "Shape" and isinstance(chosen.get(name), Unknown):
+            chosen[name] = any_shape(chosen[name].reason)  # type: ignore[attr-defined]
     try:
         return rule(op, **chosen)
     except (TypeError, AttributeError, ValueError) as error:
