@@ -255,6 +255,12 @@ malformed_annotation = Rule(
     "the shape annotation {text} of {name} cannot be read: {problem}",
 )
 
+return_annotation = Rule(
+    "CONV504",
+    "return-annotation",
+    "{layer} is annotated to return {annotated}, but returns {given}[ ({source})]",
+)
+
 # 9xx: the checker's own notes -------------------------------------------------------------------------------
 
 not_understood = Rule(

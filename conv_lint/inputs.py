@@ -282,7 +282,7 @@ def from_comment(text: str) -> tuple[str | None, Declared] | None:
         if label and label[1].lower() in _NO_LABEL:
             return None
         name = label[1] if label else None
-        declared = _guessed(body[label.end() :] if label else body)
+        declared = guessed(body[label.end() :] if label else body)
         if declared is None or (label and label[2] == "=" and not any(isinstance(s, str) for s in declared.sizes)):
             return None  # x = (3, 2, 5): more likely its value
         return name, declared
@@ -323,8 +323,15 @@ def _sure(body: str) -> Declared | None:
     return declared if declared.sizes and _usual(declared) else None
 
 
-def _guessed(body: str) -> Declared | None:
+def guessed(body: str) -> Declared | None:
     """Without ``shape:``: only what can hardly be anything else."""
+    try:
+        return _guess(body)
+    except _Elsewhere:
+        return None
+
+
+def _guess(body: str) -> Declared | None:
     inner = _unwrapped(body)
     if inner[:1] in _PAIR:
         if _closing(inner) != len(inner) - 1:

@@ -23,11 +23,12 @@ class Tree:
     """A parsed piece of a file.
 
     ``first_line`` is the line of the file on which the piece begins (1 for a whole file), so that one definition of an
-    imported file can be parsed alone.  Raises ``libcst.ParserSyntaxError`` if the text is no Python.
+    imported file can be parsed alone; ``column`` is where its lines begin (an example in a docstring).  Raises
+    ``libcst.ParserSyntaxError`` if the text is no Python.
     """
 
-    def __init__(self, path: str, text: str, first_line: int = 1) -> None:
-        self.path, self.text, self.first_line = path, text, first_line
+    def __init__(self, path: str, text: str, first_line: int = 1, column: int = 0) -> None:
+        self.path, self.text, self.first_line, self.column = path, text, first_line, column
         self.module = cst.parse_module(text)
         self._starts: dict[int, int] | None = None
         self._ends: dict[int, int] = {}
@@ -54,7 +55,7 @@ class Tree:
             return self.first_line, 0
         offset = self._offsets[index]
         line = bisect.bisect_right(self._lines, offset) - 1
-        return line + self.first_line, offset - self._lines[line]
+        return line + self.first_line, offset - self._lines[line] + self.column
 
     def source_line(self, line: int) -> str:
         """One line of the file, counted as in the file."""

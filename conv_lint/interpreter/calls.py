@@ -288,7 +288,9 @@ def run_function(
             run_body(machine, frame, suite(function.node.body))
         return Iter(frame.yields)
     contracts.hold(machine, frame, function)
-    return run_body(machine, frame, suite(function.node.body))
+    result = run_body(machine, frame, suite(function.node.body))
+    contracts.hold_result(machine, frame, function, result)
+    return result
 
 
 def _is_generator(function: Function) -> bool:

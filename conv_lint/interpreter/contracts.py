@@ -6,16 +6,19 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from conv_lint import catalogue, dims
+from conv_lint import catalogue, dims, docstrings
 from conv_lint.dims import Dim
+from conv_lint.finding import Origin, Step
 from conv_lint.inputs import Declared, Malformed, from_annotation, from_comment, sizes_for
 from conv_lint.interpreter import locate
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import Frame, Function
-from conv_lint.values import Shape, Tensor
+from conv_lint.values import Shape, Tensor, Value
 
-#: What is declared at each ``def``, by node: parsed once.
-_Declarations = dict[str, tuple[Declared, cst.CSTNode]]
+#: What is declared at each ``def``, by parameter: parsed once.  Without a node it is from a docstring.
+_Declarations = dict[str, tuple[Declared, "cst.CSTNode | None"]]
+#: The key under which the shape of the result is kept.
+RETURN = "return"
 
 
 def hold(machine: Machine, frame: Frame, function: Function) -> None:
@@ -27,8 +30,51 @@ def hold(machine: Machine, frame: Frame, function: Function) -> None:
     names: dict[str, Dim] = {}
     for name, (shape, node) in declared.items():
         value = machine.resolve(frame.locals.get(name))
-        if isinstance(value, Tensor):
+        if isinstance(value, Tensor) and node is None:
+            frame.locals[name] = _believe(machine, name, value, shape, names)
+        elif isinstance(value, Tensor) and node is not None:
             _hold_one(machine, frame, function, name, value, shape, node, names)
+    frame.shape_names = names
+
+
+def _believe(machine: Machine, name: str, value: Tensor, described: Declared, names: dict[str, Dim]) -> Tensor:
+    """Where nothing is known of a tensor, it is what the docstring says, unless anything speaks against that."""
+    shape = machine.shape(value.shape)
+    wanted = sizes_for(described, names)
+    if shape.rest is None or len(shape.known) > len(wanted):
+        return value
+    pairs = list(zip(shape.known[::-1], wanted[::-1]))
+    if any(dims.eq(machine.size(a), machine.size(b)) is False for a, b in pairs):
+        return value
+    machine.settle(shape.rest, wanted[: len(wanted) - len(pairs)])
+    for a, b in pairs:
+        machine.equate(a, b)
+    place = value.step.place if value.step is not None else None
+    step = Step(f"the input {name}, by the docstring {described.text}", place, wanted)
+    return Tensor(value.shape, step, value.dtype, sure=True)
+
+
+def hold_result(machine: Machine, frame: Frame, function: Function, result: Value) -> None:
+    """Hold what a function returns against its return annotation; what definitely differs is CONV504."""
+    declared = declarations(machine, function).get(RETURN)
+    value = machine.resolve(result)
+    if declared is None or declared[1] is None or not isinstance(value, Tensor):
+        return
+    wanted, shape = sizes_for(declared[0], frame.shape_names), machine.shape(value.shape)
+    given = shape.known
+    differs = any(dims.eq(machine.size(a), machine.size(b)) is False for a, b in zip(given[::-1], wanted[::-1]))
+    if not declared[0].rest:
+        differs = differs or len(given) > len(wanted) or (shape.rest is None and len(given) != len(wanted))
+    if differs:
+        label = f"{function.owner.name}.{function.name}" if function.owner is not None else function.name
+        report = catalogue.return_annotation(
+            layer=label, given=shape, annotated=declared[0].text, source=_origin(value)
+        )
+        locate.report_at(machine, frame, declared[1], report)
+
+
+def _origin(value: Tensor) -> Origin | None:
+    return Origin(value.step.label, value.step.place, value.step) if value.step is not None else None
 
 
 def _hold_one(
@@ -112,6 +158,8 @@ def declarations(machine: Machine, function: Function) -> _Declarations:
         if isinstance(function.node, cst.FunctionDef):
             for name, text, node, is_comment in _texts(function):
                 _read(machine, function, found, name, text, node, is_comment)
+            for name, shape in _described(function).items():
+                found.setdefault(name, (shape, None))
         function.declared = found
     return function.declared  # type: ignore[no-any-return]
 
@@ -145,6 +193,21 @@ def _read(
         locate.report_at(machine, frame, node, report)
 
 
+def _described(function: Function) -> dict[str, Declared]:
+    """What the docstring of a function, and for ``forward`` that of its class, says of the parameters."""
+    assert isinstance(function.node, cst.FunctionDef)
+    texts = [function.node.get_docstring()]
+    if function.name == "forward" and function.owner is not None and function.owner.node is not None:
+        texts.append(function.owner.node.get_docstring())
+    names = [p.name.value for p in _parameters(function)]
+    names = names[1:] if function.owner is not None else names
+    out: dict[str, Declared] = {}
+    for text in texts:
+        if text:
+            out = {**docstrings.shapes(text, names), **out}
+    return out
+
+
 def _parameters(function: Function) -> list[cst.Param]:
     params = function.node.params
     return [*params.posonly_params, *params.params, *params.kwonly_params]
@@ -163,6 +226,9 @@ def _texts(function: Function) -> Iterator[tuple[str, str, cst.CSTNode, bool]]:
         if parameter.annotation is not None:
             inner = parameter.annotation.annotation
             yield parameter.name.value, function.tree.module.code_for_node(inner), inner, False
+    if node.returns is not None:
+        inner = node.returns.annotation
+        yield RETURN, function.tree.module.code_for_node(inner), inner, False
     for parameter in parameters:
         after = [parameter.whitespace_after_param]
         if isinstance(parameter.comma, cst.Comma):

@@ -13,6 +13,7 @@ from functools import partial
 import libcst as cst
 
 from conv_lint import dims
+from conv_lint.docstrings import examples
 from conv_lint.finding import Place
 from conv_lint.inputs import Malformed, from_annotation
 from conv_lint.interpreter.calls import Arguments, call_value, call_with
@@ -23,6 +24,7 @@ from conv_lint.interpreter.namespace import Namespace
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Inherited, Instance
 from conv_lint.interpreter.statements import execute
 from conv_lint.interpreter.tensors import new_input
+from conv_lint.tree import Tree
 from conv_lint.values import Choice, Condition, External, Unknown, Value
 
 
@@ -33,6 +35,8 @@ def run_all(machine: Machine) -> None:
         value = namespace.frame.locals.get(node.name.value)
         if isinstance(node, cst.FunctionDef) and _needs_nothing(node):
             _attempt(machine, node, partial(_factory, machine, namespace.frame, node, value))
+    for documented in [machine.tree.module, *definitions(machine.tree.module)]:
+        _examples(machine, namespace, documented)
     for value in list(namespace.frame.locals.values()):
         if isinstance(value, Instance) and value.is_module and not value.called:
             _attempt(machine, machine.tree.module, partial(feed, machine, namespace.frame, value))
@@ -130,6 +134,32 @@ def _isolated(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) 
     machine.facts, machine.journal, machine.peeks = facts, journal, peeks
     _reset(machine)
     return raised
+
+
+# examples of docstrings -------------------------------------------------------------------------------------
+
+
+def _examples(machine: Machine, namespace: Namespace, node: cst.Module | cst.FunctionDef | cst.ClassDef) -> None:
+    """Run the examples behind ``>>>`` in the docstring of a file, a class and its methods, a function."""
+    text = node.get_docstring(clean=False)
+    found, column = examples(text) if text else ("", 0)
+    if found:
+        first = machine.tree.position(node.body.body[0] if not isinstance(node, cst.Module) else node.body[0])[0]
+        _attempt(machine, node, partial(_run_examples, machine, namespace, found, (first, column)))
+    if isinstance(node, cst.ClassDef):
+        for inner in node.body.body:
+            if isinstance(inner, cst.FunctionDef):
+                _examples(machine, namespace, inner)
+
+
+def _run_examples(machine: Machine, namespace: Namespace, text: str, first: tuple[int, int]) -> None:
+    try:
+        tree = Tree(machine.tree.path, text, *first)
+    except cst.ParserSyntaxError:
+        return
+    frame = Frame(tree, namespace)
+    for statement in tree.module.body:
+        execute(machine, frame, statement)
 
 
 # factories --------------------------------------------------------------------------------------------------

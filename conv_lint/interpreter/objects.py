@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import libcst as cst
 
+from conv_lint.dims import Dim
 from conv_lint.finding import Place
 from conv_lint.ops.rule import LayerRow
 from conv_lint.tree import Tree
@@ -42,7 +43,8 @@ class Frame(Mutable):
     """The names of one running function, class body or module.
 
     ``arguments``: for each parameter the expression that the caller wrote and the caller's frame (``None``: the
-    default, then the expression stands in the ``def``).
+    default, then the expression stands in the ``def``).  ``shape_names``: the sizes behind the names of its shape
+    annotations.
     """
 
     tree: Tree
@@ -55,6 +57,7 @@ class Frame(Mutable):
     arguments: dict[str, tuple[cst.CSTNode, Frame | None]] = field(default_factory=dict)
     pending: list[Pending] = field(default_factory=list)
     declared: dict[str, str] = field(default_factory=dict)
+    shape_names: dict[str, Dim] = field(default_factory=dict)
     yields: list[Value] | None = None
     depth: int = 0
 
