@@ -41,6 +41,22 @@ def test_the_door_loads_neither() -> None:
     assert not loaded_after("import conv_lint.flake8_plugin, conv_lint")
 
 
+def test_the_command_line_loads_neither_before_a_file_is_worth_reading(tmp_path: Path) -> None:
+    file = tmp_path / "a.py"
+    code = f"""
+import os, sys
+from conv_lint.cli import main
+sys.stdout = open(os.devnull, "w")
+for arguments in (["rule"], ["rule", "CONV201"], ["check", "--help"], ["check", "-j1", "--isolated", {str(file)!r}]):
+    main(arguments, standalone_mode=False)
+sys.stdout = sys.__stdout__
+"""
+    file.write_text("import os\n")
+    assert not loaded_after(code)
+    file.write_text("import torch\n")
+    assert loaded_after(code) == {"libcst"}
+
+
 def test_a_checked_file_never_loads_torch() -> None:
     code = "from conv_lint import check_source\ncheck_source('import torch\\ntorch.nn.Conv2d(3, 4, 3)\\n')"
     assert loaded_after(code) == {"libcst"}

@@ -46,3 +46,8 @@ def test_a_piece_of_a_file_counts_from_its_first_line() -> None:
     assert tree.position(statement.value) == (12, 4)
     assert tree.end(statement.value) == (12, 8)
     assert tree.source_line(12) == "y = f(2)"
+
+
+def test_a_file_without_a_last_newline_ends_on_its_last_line() -> None:
+    tree = Tree("a.py", "x = 1\ny = f(2)")
+    assert tree.end(tree.module.body[1]) == (2, 8)
