@@ -38,10 +38,10 @@ def hold(machine: Machine, frame: Frame, function: Function) -> None:
 
 
 def _believe(machine: Machine, name: str, value: Tensor, described: Declared, names: dict[str, Dim]) -> Tensor:
-    """Where nothing is known of a tensor, it is what the docstring says, unless anything speaks against that."""
+    """An input of the net is what the docstring says, unless anything speaks against that."""
     shape = machine.shape(value.shape)
     wanted = sizes_for(described, names)
-    if shape.rest is None or len(shape.known) > len(wanted):
+    if shape.rest is None or not shape.rest.image or len(shape.known) > len(wanted):
         return value
     pairs = list(zip(shape.known[::-1], wanted[::-1]))
     if any(dims.eq(machine.size(a), machine.size(b)) is False for a, b in pairs):
