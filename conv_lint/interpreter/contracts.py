@@ -123,10 +123,14 @@ def _broken(
 
 
 def hold_comment(machine: Machine, frame: Frame, node: cst.SimpleStatementLine) -> None:
-    """``x = self.conv(x)  # (B, 64, H, W)``: what the comment says of the assigned tensor must be true."""
+    """``x = self.conv(x)  # (B, 64, H, W)``: what the comment says of the assigned tensor must be true.
+
+    A comment may speak of one certain input.  It is not held against the input of a docstring's example, nor against
+    another batch size than its own.
+    """
     comment = node.trailing_whitespace.comment
     statement = node.body[0]
-    if comment is None or not isinstance(statement, cst.Assign) or len(statement.targets) != 1:
+    if comment is None or machine.is_example or not isinstance(statement, cst.Assign) or len(statement.targets) != 1:
         return
     target = statement.targets[0].target
     try:
@@ -143,7 +147,8 @@ def hold_comment(machine: Machine, frame: Frame, node: cst.SimpleStatementLine) 
     if shape.rest is not None or len(shape) != len(declared.sizes):
         return
     wrong = [(g, w) for g, w in zip(shape, declared.sizes) if isinstance(g, int) and isinstance(w, int) and g != w]
-    if wrong:
+    of_another_input = wrong and wrong[0] == (shape[0], declared.sizes[0]) and len(wrong) > 1
+    if wrong and not of_another_input:
         report = catalogue.shape_annotation(name=target.value, annotated=declared.text, problem=f"it is {shape!r}")
         locate.report_at(machine, frame, node, report)
 

@@ -158,8 +158,12 @@ def _run_examples(machine: Machine, namespace: Namespace, text: str, first: tupl
     except cst.ParserSyntaxError:
         return
     frame = Frame(tree, namespace)
-    for statement in tree.module.body:
-        execute(machine, frame, statement)
+    machine.is_example = True
+    try:
+        for statement in tree.module.body:
+            execute(machine, frame, statement)
+    finally:
+        machine.is_example = False
 
 
 # factories --------------------------------------------------------------------------------------------------

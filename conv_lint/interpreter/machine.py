@@ -90,6 +90,7 @@ class Machine:
     prefer_batched: bool = True
     rank_was_assumed: bool = False
     strained: bool = False
+    is_example: bool = False
     exercised: set[Class] = field(default_factory=set)
     watch: Callable[[LayerCall], None] | None = None
     training: Value = True
