@@ -4,7 +4,7 @@
 
 Each package is linted in place where it is installed, and from its wheel, downloaded for a while, where it is not
 (``timm==1.0.9`` names a version of it); nothing of it is imported.  Printed: findings per million lines (the opt-in
-CONV302 aside), crashes, and files over the time budget.  Exits with 1 if the linter crashed, with 2 if a package could
+CONV302 aside), crashes, files over the time budget, and what share of the layers was checked.  Exits with 1 if the linter crashed, with 2 if a package could
 not be had.
 """
 
@@ -36,6 +36,19 @@ class Tally:
     findings: list[str] = field(default_factory=list)
     crashes: list[str] = field(default_factory=list)
     late: list[str] = field(default_factory=list)
+    checked: int = 0
+    unknown: int = 0
+    never: int = 0
+
+    @property
+    def layers(self) -> str:
+        """What share of the calls that construct a layer of torch.nn led to a layer that was checked."""
+        total = self.checked + self.unknown + self.never
+        shares = [f"{n / max(total, 1):.0%}" for n in (self.checked, self.unknown, self.never)]
+        return (
+            f"{total} layer calls: {shares[0]} checked, {shares[1]} reached with too little known,"
+            f" {shares[2]} never reached"
+        )
 
 
 class NotToBeHad(Exception):
@@ -76,10 +89,16 @@ def lint(root: Path) -> Tally:
         tally.read += 1
         name = str(path.relative_to(root.parent))
         try:
-            result = check(text, str(path))
+            result = check(text, str(path), measure=True)
         except Exception:
             tally.crashes.append(f"{name}\n{traceback.format_exc(limit=-4)}")
             continue
+        for one in result.coverage:
+            tally.checked, tally.unknown, tally.never = (
+                tally.checked + one.checked,
+                tally.unknown + one.unknown,
+                tally.never + one.never,
+            )
         if result.out_of_budget:
             tally.late.append(name)
         shown = [f for f in result.findings if f.code != "CONV302"]
@@ -110,7 +129,7 @@ def main() -> int:
         print(
             f"{package}: {len(tally.findings)} findings in {tally.lines} lines ({rate:.0f} per million),"
             f" {len(tally.crashes)} crashes, {len(tally.late)} files over the time budget;"
-            f" {tally.read} of {tally.files} files mention torch",
+            f" {tally.read} of {tally.files} files mention torch; {tally.layers}",
             flush=True,
         )
         crashed = crashed or bool(tally.crashes)

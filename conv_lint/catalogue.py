@@ -266,7 +266,7 @@ return_annotation = Rule(
 not_understood = Rule(
     "CONV901",
     "not-understood",
-    "not understood: {reason}",
+    "not understood: {reason}[ ({waiting})]",
 )
 
 #: Every rule by its code.

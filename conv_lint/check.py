@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import libcst as cst
 
-from conv_lint import source
+from conv_lint import catalogue, source
 from conv_lint.finding import Finding, Origin, Report
+from conv_lint.interpreter.coverage import Coverage, coverage
 from conv_lint.interpreter.entries import run_all
 from conv_lint.interpreter.machine import Limits, Machine, Note
 from conv_lint.project import Project
@@ -23,16 +25,36 @@ RECURSION = 12_000
 
 @dataclass
 class Result:
-    """What came of checking a file: findings, what was not understood, and why nothing was checked if so."""
+    """What came of checking a file: findings, what was not understood, and why nothing was checked if so.
+
+    ``coverage``: how many of its layers were reached with what is known, by class, if that was asked for.
+    """
 
     findings: list[Finding]
     notes: list[Note]
     out_of_budget: bool = False
     problem: str | None = None
+    coverage: list[Coverage] = field(default_factory=list)
+    file: Tree | None = None
+
+    def unknowns(self) -> list[Finding]:
+        """What was not understood in the file itself, as findings (CONV901), once for each place."""
+        waiting: Counter[str] = Counter()
+        for one in self.coverage:
+            waiting.update(one.reasons)
+        found: dict[object, Finding] = {}
+        for note in self.notes:
+            if note.place is None or note.place.file is not self.file:
+                continue
+            layers = waiting.get(note.reason, 0)
+            words = f"{layers} layer call{'s' * (layers != 1)} could not be checked for it" if layers else None
+            report = catalogue.not_understood(reason=note.reason, waiting=words)
+            found.setdefault((note.place.position, note.reason), Finding(report, note.place))
+        return sorted(found.values(), key=lambda f: f.position)
 
 
-def check(text: str, path: str, limits: Limits | None = None) -> Result:
-    """Check the text of a file as if it lay at ``path``."""
+def check(text: str, path: str, limits: Limits | None = None, measure: bool = False) -> Result:
+    """Check the text of a file as if it lay at ``path``; ``measure`` how much of it was reached, too."""
     if source.parse(text) is None:
         return Result([], [], problem="the file is no Python, or nested too deeply")
     before, began = sys.getrecursionlimit(), time.thread_time()
@@ -41,11 +63,12 @@ def check(text: str, path: str, limits: Limits | None = None) -> Result:
         tree = Tree(path, text)
         machine = Machine(tree, Project(path), limits or Limits(), started=began)
         run_all(machine)
+        measured = coverage(machine) if measure else []
     except (cst.ParserSyntaxError, RecursionError, MemoryError):
         return Result([], [], problem="the file is too large or nested too deeply")
     finally:
         sys.setrecursionlimit(before)
-    return Result(_unique(machine.findings), machine.notes, machine.stop)
+    return Result(_unique(machine.findings), machine.notes, machine.stop, coverage=measured, file=tree)
 
 
 #: So many layers that all are given the same wrong multiple by one producer: then the producer is the place to edit.

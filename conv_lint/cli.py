@@ -110,7 +110,7 @@ def _run(paths: tuple[str, ...], options: Namespace) -> int:
     from conv_lint import report
     from conv_lint.files import expand
     from conv_lint.lint import lint_all
-    from conv_lint.report.text import statistics
+    from conv_lint.report.text import coverage, statistics
 
     options.colors = _wants_colors(options)
     files, remarks = expand(paths, options)
@@ -118,7 +118,9 @@ def _run(paths: tuple[str, ...], options: Namespace) -> int:
     outcome.remarks[:0] = remarks
     _write(report.lines(outcome, options), options.output_file)
     counted = itertools.chain(
-        statistics(outcome) if options.statistics else (), [str(len(outcome.entries))] if options.count else ()
+        coverage(outcome) if options.unknowns else (),
+        statistics(outcome) if options.statistics else (),
+        [str(len(outcome.entries))] if options.count else (),
     )
     for line in counted:
         click.echo(_printable(line), err=options.format in report.FOR_PROGRAMS)

@@ -63,7 +63,7 @@ class Plugin:
         from conv_lint.check import check
 
         try:
-            result = check(text, self.path)
+            result = check(text, self.path, measure=self.unknowns)
             found = [(*f.position, f"{f.code} {f.message}") for f in result.findings if f.code not in SIZES[self.sizes]]
         except Exception:
             if debugging():
@@ -78,11 +78,10 @@ class Plugin:
         """What was not understood in this file, once for each place."""
         from conv_lint.catalogue import not_understood
 
-        said = {(n.place.position, n.reason) for n in result.notes if n.place and n.place.file.path == self.path}
         if result.problem is not None:
-            said.add(((1, 0), result.problem))
-        for (line, column), reason in sorted(said):
-            yield line, column, f"{not_understood.code} {not_understood(reason=reason).message()}", type(self)
+            yield 1, 0, f"{not_understood.code} {not_understood(reason=result.problem).message()}", type(self)
+        for finding in result.unknowns():
+            yield *finding.position, f"{finding.code} {finding.message}", type(self)
 
     @property
     def path(self) -> str:

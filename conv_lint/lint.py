@@ -25,7 +25,7 @@ from conv_lint.config import SIZES, ConfigError
 from conv_lint.files import STDIN, Remark
 from conv_lint.finding import Finding
 from conv_lint.flake8_plugin import debugging
-from conv_lint.report.entry import Entry, Outcome, entry, with_fingerprints
+from conv_lint.report.entry import Covered, Entry, Outcome, entry, with_fingerprints
 
 
 class Linter:
@@ -61,8 +61,12 @@ class Linter:
         from conv_lint.check import check
 
         try:
-            result = check(text, path)
-            outcome.entries += [_entry(f, read) for f in result.findings if self._shows(f, read)]
+            result = check(text, path, measure=self.options.unknowns)
+            found = [*result.findings, *(result.unknowns() if self.options.unknowns else ())]
+            outcome.entries += [_entry(f, read) for f in found if self._shows(f, read)]
+            outcome.covered += [
+                Covered(path, c.name, c.checked, c.total, tuple(c.reasons.most_common())) for c in result.coverage
+            ]
         except Exception as error:
             if debugging():
                 raise
@@ -121,6 +125,7 @@ def lint_all(files: Sequence[str], options: Namespace) -> Outcome:
     for outcome in map(linter.lint, files) if one_by_one else _in_parallel(files, options, jobs):
         whole.entries += outcome.entries
         whole.remarks += outcome.remarks
+        whole.covered += outcome.covered
     whole.entries.sort(key=lambda e: e.spot.path)
     whole.remarks.sort(key=lambda r: r.path)
     whole.entries = with_fingerprints(whole.entries)

@@ -162,6 +162,13 @@ class Unknown:
         return f"Unknown({self.reason!r})"
 
 
+class Apart(Unknown):
+    """Something that is not known and that no shape depends on: an optimizer, a device, a clock.  Nothing is noted of
+    what is done with it."""
+
+    __slots__ = ()
+
+
 class Condition(Unknown):
     """A truth value that is not known but is remembered: the same ``key`` has the same truth on one path."""
 

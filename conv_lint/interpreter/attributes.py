@@ -23,7 +23,7 @@ from conv_lint.interpreter.objects import (
     Super,
 )
 from conv_lint.interpreter.sequences import members
-from conv_lint.values import Choice, Dict, External, Iter, List, Tensor, Unknown, Value
+from conv_lint.values import Apart, Choice, Dict, External, Iter, List, Tensor, Unknown, Value
 
 _NAMES = ("__name__", "__qualname__", "__module__", "__doc__")
 
@@ -61,6 +61,8 @@ def get(machine: Machine, frame: Frame, node: cst.CSTNode | None, base: Value, n
             return parts.get(name, Unknown(f"{name} of a partial"))
         case Property():
             return Method(base, name)
+        case Apart():
+            return base.part(("attr", name), lambda: Apart(base.reason))
         case Unknown():
             label = f"{base.name}.{name}" if base.name != "?" else "?"
             return base.part(("attr", name), lambda: Unknown(base.reason, label))

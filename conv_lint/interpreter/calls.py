@@ -23,7 +23,7 @@ from conv_lint.interpreter.objects import (
     Super,
 )
 from conv_lint.interpreter.sequences import items_of
-from conv_lint.values import Choice, Condition, Dict, External, Iter, List, Unknown, Value
+from conv_lint.values import Apart, Choice, Condition, Dict, External, Iter, List, Unknown, Value
 
 
 @dataclass
@@ -179,6 +179,8 @@ def call_with(machine: Machine, frame: Frame, node: cst.CSTNode | None, function
             return _call_choice(machine, frame, node, function, arguments)
         case None:
             raise PythonRaise("TypeError")
+    if isinstance(function, Apart):
+        return Apart(function.reason)
     reason = function.reason if isinstance(function, Unknown) else "something that is not known is called"
     return machine.unknown(reason, frame, node)
 

@@ -18,7 +18,7 @@ from conv_lint.interpreter.calls import Arguments, call_value
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import Frame
 from conv_lint.interpreter.sequences import items_of
-from conv_lint.values import Choice, Condition, External, Iter, List, Tensor, Unknown, Value
+from conv_lint.values import Apart, Choice, Condition, External, Iter, List, Tensor, Unknown, Value
 
 
 @dataclass
@@ -162,7 +162,17 @@ def call(machine: Machine, frame: Frame, node: cst.CSTNode | None, function: Ext
         return arguments.args[0] if arguments.args else None
     if name.startswith("math.") or name in ("numpy.prod", "numpy.sqrt", "numpy.log2", "numpy.sum", "numpy.gcd"):
         return _mathematics(machine, name, arguments)
-    return machine.unknown(f"{name.removeprefix('builtins.')} is not known", frame, node)
+    reason = f"{name.removeprefix('builtins.')} is not known"
+    return Apart(reason) if name.startswith(_APART) else machine.unknown(reason, frame, node)
+
+
+#: What no shape depends on.
+_APART = tuple(
+    "torch.device torch.cuda. torch.optim. torch.backends. torch.distributed. torch.mps. torch.random. torch.autograd."
+    " torch.amp. torch.set_ torch.profiler. torch.Generator torch.get_ torch.seed logging. time."
+    " random.seed numpy.random.seed warnings. matplotlib. wandb. pathlib. os. sys. shutil. datetime. argparse."
+    " builtins.print builtins.open builtins.id builtins.input".split()
+)
 
 
 def _mathematics(machine: Machine, name: str, arguments: Arguments) -> Value:

@@ -92,6 +92,7 @@ class Machine:
     strained: bool = False
     is_example: bool = False
     exercised: set[Class] = field(default_factory=set)
+    reached: dict[int, tuple[str, str]] = field(default_factory=dict)
     watch: Callable[[LayerCall], None] | None = None
     training: Value = True
     started: float = field(default_factory=time.thread_time)

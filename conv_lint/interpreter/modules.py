@@ -8,7 +8,7 @@ import libcst as cst
 
 from conv_lint import catalogue, ops
 from conv_lint.finding import Step
-from conv_lint.interpreter import attributes, locate, tensors
+from conv_lint.interpreter import attributes, coverage, locate, tensors
 from conv_lint.interpreter.calls import Arguments, call_value, run_function, with_first
 from conv_lint.interpreter.machine import LayerCall, Machine
 from conv_lint.interpreter.objects import (
@@ -169,6 +169,7 @@ def forward_of(
     """``forward`` as the torch.nn class ``name`` defines it."""
     if name == "torch.nn.Sequential":
         return _sequential(machine, frame, node, module, arguments)
+    coverage.note_call(machine, module, arguments.args)
     row = ops.LAYERS.get(name)
     if row is None or row.rule is None or module.open or module.layer is None or arguments.open:
         reason = module.open or arguments.open or f"{name} is not in the op table"

@@ -78,12 +78,24 @@ class Entry:
         return RULES[self.code]
 
 
+@dataclass(frozen=True)
+class Covered:
+    """The layers of one class of a file: how many calls of them were checked, of how many; ``reasons`` why not."""
+
+    path: str
+    name: str
+    checked: int
+    total: int
+    reasons: tuple[tuple[str, int], ...]
+
+
 @dataclass
 class Outcome:
-    """What came of the files: the findings to show, and what there is to say besides."""
+    """What came of the files: the findings to show, what there is to say besides, and how much was checked."""
 
     entries: list[Entry] = field(default_factory=list)
     remarks: list[Remark] = field(default_factory=list)
+    covered: list[Covered] = field(default_factory=list)
 
 
 def entry(finding: Finding, lines: str, text: str, path: str) -> Entry:

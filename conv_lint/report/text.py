@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Iterator
 
 from flake8.formatting.default import COLORS, COLORS_OFF, Default
@@ -43,6 +44,29 @@ def statistics(outcome: Outcome) -> Iterator[str]:
     for code in counts.error_codes():
         of_code = list(counts.statistics_for(code))
         yield f"{sum(s.count for s in of_code):<5} {code} {of_code[0].message}"
+
+
+def coverage(outcome: Outcome) -> Iterator[str]:
+    """A line for each class with layers, the sum of all, and what most of the rest waits for."""
+    waiting: Counter[str] = Counter()
+    for one in outcome.covered:
+        yield f"{one.path}: {one.name or 'outside classes'}: {one.checked} of {one.total} layer calls checked"
+        waiting.update(dict(one.reasons))
+    checked, total = sum(c.checked for c in outcome.covered), sum(c.total for c in outcome.covered)
+    yield f"{checked} of {total} layer calls checked" + (f" ({checked / total:.0%})" if total else "")
+    for reason, count in waiting.most_common(1):
+        yield (
+            f"most of the rest, {count} layer call{'s' * (count != 1)}, would be checked if this were known: {reason}"
+            + next((f"; {hint}" for words, hint in _HINTS.items() if reason.startswith(words)), "")
+        )
+
+
+#: What to write, by the words in which the checker says what it does not know.
+_HINTS = {
+    "the number of dimensions of": "a comment such as '# shape: (B, 3, 224, 224)' at the def of forward says it",
+    "its number of channels": "a comment such as '# shape: (B, 3, 224, 224)' at the def of forward says it",
+    "the parameter": "a default value, or a call of the class in the same file, says it",
+}
 
 
 def _line(found: Entry, colors: bool) -> str:
