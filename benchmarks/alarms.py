@@ -4,8 +4,8 @@
 
 Each package is linted in place where it is installed, and from its wheel, downloaded for a while, where it is not
 (``timm==1.0.9`` names a version of it); nothing of it is imported.  Printed: findings per million lines (the opt-in
-CONV302 aside), crashes, files over the time budget, and what share of the layers was checked.  Exits with 1 if the linter crashed, with 2 if a package could
-not be had.
+CONV302 aside), crashes, files over the time budget, and what share of the layers was checked.  Exits with 1 if the
+linter crashed, with 2 if a package could not be had.
 """
 
 from __future__ import annotations
