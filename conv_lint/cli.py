@@ -1,4 +1,7 @@
-"""The command line: ``conv-lint check`` and ``conv-lint rule``.  libcst is loaded for the first file worth reading."""
+"""The command line: ``conv-lint check``, ``rule``, ``verify`` and ``selfcheck``.
+
+libcst is loaded for the first file worth reading, torch only for the last two.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,15 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from conv_lint import __version__
 from conv_lint.config import OPTIONS, ConfigError, Option, settle
+
+if TYPE_CHECKING:
+    from conv_lint.report.verified import Verification
 
 EXAMPLES = """\b
 Examples:
@@ -21,8 +27,13 @@ Examples:
   conv-lint check --format full net.py
                                       ... with the source and the shapes on the way
   conv-lint rule CONV201              what is wrong, why, and how to fix it
+  conv-lint verify net.py:Net --input 1,3,224,224
+                                      run the model with torch, compare the shapes
 """
 STATUS = "Exit status: 0 if nothing was found, 1 if there are findings, 2 if the call or a config file is wrong."
+
+VERIFIED = """Exit status: 0 if all agrees or is unknown to conv-lint, 1 if something differs or the forward fails for its
+shapes, 2 if the call is wrong, torch is missing, or the code raises another exception."""
 
 
 @click.group(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
@@ -30,7 +41,7 @@ STATUS = "Exit status: 0 if nothing was found, 1 if there are findings, 2 if the
 def main() -> None:
     """Find PyTorch convolution models that cannot work, before anything runs.
 
-    The code is read, never run, and torch need not be installed.
+    'check' only reads the code, and torch need not be installed. 'verify' runs it.
     """
 
 
@@ -194,6 +205,105 @@ def rule(code: str | None) -> None:
         hint = f"did you mean {near[0]}?" if near else "'conv-lint rule' lists them"
         raise click.UsageError(f"There is no rule {code!r}; {hint}")
     click.echo(_printable(pages.page(found.code).rstrip()))
+
+
+# with torch -------------------------------------------------------------------------------------------------
+
+
+@main.command(epilog=VERIFIED)
+@click.argument("target", metavar="FILE.py:NAME|MODULE:NAME")
+@click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    required=True,
+    metavar="SHAPE",
+    help="The shape of an argument of forward: 1,3,224,224. With another dtype: 1,12:long. By name: mask=1,12:bool.",
+)
+@click.option(
+    "--arg", "arguments", multiple=True, metavar="NAME=VALUE", help="An argument of the class or function, a literal."
+)
+@click.option("--train", "training", is_flag=True, help="Run it in training mode, not in evaluation mode.")
+@click.option("--format", "kind", type=click.Choice(("text", "json")), default="text", help="How to print.")
+@click.pass_context
+def verify(
+    context: click.Context,
+    /,
+    target: str,
+    inputs: tuple[str, ...],
+    arguments: tuple[str, ...],
+    training: bool,
+    kind: str,
+) -> None:
+    """Compare the shapes that conv-lint reads with those of torch. THIS EXECUTES THE CODE.
+
+    The file is imported, the class or function NAME is called (a module is taken as it is), and one forward is run
+    without data. Then each call of a layer is shown with the shape that conv-lint sees without running anything, and
+    the real one. A difference is a defect of conv-lint; what to report is said.
+    """
+    from conv_lint.report import verified
+
+    _say(f"verify executes code: it imports and runs {target.rpartition(':')[0] or target}")
+    runtime = _runtime("verify")
+    try:
+        outcome = _verify(runtime, target, inputs, arguments, training)
+    except ConfigError as error:
+        _say(f"error: {error}")
+        context.exit(2)
+    except runtime.UserError as error:
+        _say(str(error))
+        context.exit(2)
+    for line in verified.lines(outcome, kind):
+        click.echo(_printable(line))
+    context.exit(outcome.status)
+
+
+def _verify(
+    runtime: Any, text: str, inputs: tuple[str, ...], arguments: tuple[str, ...], training: bool
+) -> Verification:
+    """Both halves, side by side."""
+    from conv_lint import verify as static
+    from conv_lint.report.verified import Verification
+
+    target, given = static.parse_target(text), dict(map(static.parse_argument, arguments))
+    shapes = list(map(static.parse_input, inputs))
+    with runtime.executing(target):
+        found = runtime.load(target)
+        real = runtime.run(target, found, given, shapes, training)
+    program = static.script(target, given if runtime.is_made(found) else None, shapes, training)
+    seen = static.interpret(target, program)
+    command = ["conv-lint", "verify", text, *(f"--input={i}" for i in inputs), *(f"--arg={a}" for a in arguments)]
+    return Verification.of(seen, real, [*command, *["--train"] * training], runtime.versions())
+
+
+@main.command()
+@click.option(
+    "--seconds", type=click.FloatRange(min=0), default=10.0, metavar="N", help="For the random calls, at most."
+)
+@click.pass_context
+def selfcheck(context: click.Context, /, seconds: float) -> None:
+    """Hold the rules against the torch that is installed: its signatures, and what it does in random calls.
+
+    A line for each row of the op table that does not hold. Exit status: 0 if all do, 1 if not, 2 without torch.
+    """
+    runtime = _runtime("selfcheck")
+    problems = runtime.run(seconds)
+    for problem in problems:
+        click.echo(_printable(str(problem)))
+    rows = f"{runtime.count_rows():,} rows held against torch {runtime.torch.__version__}"
+    click.echo(f"{rows}: {len(problems) or 'no'} problem{'s' * (len(problems) != 1)}")
+    context.exit(int(bool(problems)))
+
+
+def _runtime(name: str) -> Any:
+    """A module of ``conv_lint.runtime``; without torch, a line and exit status 2."""
+    import importlib
+
+    try:
+        return importlib.import_module(f"conv_lint.runtime.{name}")
+    except ImportError as error:
+        _say(f"error: {error}")
+        raise click.exceptions.Exit(2) from None
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def check(
     Raises :class:`~conv_lint.runtime.ShapeError` if the forward fails for its shapes; whatever else it raises passes
     as it is.
     """
-    made = unwrapped(_made(model))
+    made = unwrapped(build(model))
     plans = _plans(made, torch.device(device))
     note = None
     for plan in plans:
@@ -66,7 +66,7 @@ def check(
 # the model --------------------------------------------------------------------------------------------------
 
 
-def _made(model: nn.Module | Callable[[], nn.Module]) -> nn.Module:
+def build(model: nn.Module | Callable[[], nn.Module]) -> nn.Module:
     """The model itself, or what the class or function makes.  A mistake there is a ``ShapeError``."""
     if isinstance(model, nn.Module):
         return model

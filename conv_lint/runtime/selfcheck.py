@@ -45,6 +45,11 @@ def run(seconds: float = 10.0, seed: int = 0) -> list[Problem]:
     return [*signatures(), *calls(seconds, seed)]
 
 
+def count_rows() -> int:
+    """How many rows there are."""
+    return len(ops.FUNCTIONS) + len(ops.LAYERS)
+
+
 # signatures -------------------------------------------------------------------------------------------------
 
 
