@@ -4,126 +4,61 @@
     python benchmarks/agreement.py --torchvision      every image model of torchvision.models
 
 Each model is built with its factory's defaults and run in evaluation mode on one input.  torch runs it on the meta
-device with forward hooks; the interpreter reads a three-line script that does the same.  Every call of a leaf layer is
+device; the interpreter reads a script that does the same (``conv_lint.verify``).  Every call of a layer of torch is
 compared, in order: agreed, differed, or unknown to us (with the reasons, most frequent first).
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import collections
 import contextlib
 import importlib
 import sys
 import tempfile
-import time
 import warnings
-from pathlib import Path
 from typing import Any
 
-from conv_lint.check import RECURSION
-from conv_lint.interpreter.entries import run_top_level
-from conv_lint.interpreter.machine import Limits, Machine
-from conv_lint.interpreter.modules import is_leaf, walk
-from conv_lint.project import Project
-from conv_lint.tree import Tree
-from conv_lint.values import Tensor
+from conv_lint.verify import AGREE, DIFFER, UNKNOWN, StaticRun, Target, interpret, parse_input, script, side_by_side
 
 SIZE = "1,3,224,224"
-Call = tuple[str, Any]
 
 
-def static_calls(factory: str, size: str, arguments: str = "") -> tuple[list[Call], Machine, float]:
-    """The leaf layer calls as the interpreter sees them: path, and output shape (``None``: unknown)."""
-    module, _, name = factory.rpartition(".")
-    script = (
-        f"import torch\nfrom {module} import {name}\nmodel = {name}({arguments})\nmodel.eval()\n"
-        f"model(torch.zeros({size}))\n"
-    )
-    began = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        path = str(Path(folder) / "script.py")
-        Path(path).write_text(script)
-        limits = Limits(steps=50_000_000, entry_steps=50_000_000, seconds=300)
-        machine = Machine(Tree(path, script), Project(path), limits)
-        seen: list[Any] = []
-        machine.watch = seen.append
-        namespace = run_top_level(machine)
-    model = namespace.frame.locals.get("model")
-    paths = {id(m): path for path, m in walk(model)} if hasattr(model, "children") else {}
-    calls = [(paths.get(id(c.module), c.module.path()), shape_of(machine, c.result)) for c in seen if is_leaf(c.module)]
-    return calls, machine, time.perf_counter() - began
-
-
-def shape_of(machine: Machine, value: Any) -> Any:
-    """A known shape as a tuple, of the first tensor if there are several; else ``None``."""
-    if isinstance(value, tuple) and value:
-        value = value[0]
-    if not isinstance(value, Tensor):
-        return None
-    shape = machine.shape(value.shape)
-    if shape.rest is not None or not all(isinstance(d, int) for d in shape):
-        return None
-    return tuple(shape)
-
-
-def real_calls(factory: str, size: str, arguments: str = "") -> list[Call]:
-    """The leaf layer calls as torch makes them on the meta device."""
+def real_run(target: Target, size: str, arguments: dict[str, Any]) -> Any:
+    """What torch does, with weights on the meta device where the constructor allows that."""
     import torch
 
-    module, _, name = factory.rpartition(".")
-    options = eval(f"dict({arguments})")
-    build = getattr(importlib.import_module(module), name)
+    from conv_lint.runtime.verify import forward
+
+    build = getattr(importlib.import_module(target.module), target.name)
     try:
         with torch.device("meta"):
-            model = build(**options).eval()
+            model = build(**arguments)
     except NotImplementedError:  # the constructor computes with tensors
-        model = build(**options).eval().to("meta")
-    with torch.device("meta"):
-        calls: list[Call] = []
-        for path, part in model.named_modules():
-            if not list(part.children()):
-                part.register_forward_hook(_hook(path, calls))
-        with torch.no_grad():
-            model(torch.zeros(*map(int, size.split(","))))
-    return calls
-
-
-def _hook(path: str, calls: list[Call]) -> Any:
-    def hook(module: Any, inputs: Any, output: Any) -> None:
-        while isinstance(output, (tuple, list)):
-            output = output[0]
-        if type(module).__module__.startswith("torch.nn."):
-            calls.append((path, tuple(output.shape)))
-
-    return hook
+        model = build(**arguments).to("meta")
+    return forward(model.eval(), parse_input(size).sizes)
 
 
 def compare(factory: str, size: str, arguments: str = "") -> dict[str, Any]:
     """Agreed, differed and unknown calls of one model."""
-    real = real_calls(factory, size, arguments)
+    module, _, name = factory.rpartition(".")
+    target = Target(factory, module, name, (tempfile.gettempdir(),))
+    made_with = {k.arg: ast.literal_eval(k.value) for k in ast.parse(f"f({arguments})").body[0].value.keywords}
+    real = real_run(target, size, made_with)
     try:
-        ours, machine, seconds = static_calls(factory, size, arguments)
+        static = interpret(target, script(target, made_with, [parse_input(size)], training=False))
     except Exception as error:
-        return {"agreed": 0, "differed": 0, "unknown": len(real), "seconds": 0.0, "notes": [repr(error)], "first": None}
-    known = collections.defaultdict(list)
-    for path, shape in ours:
-        known[path].append(shape)
-    counts: collections.Counter[str] = collections.Counter()
-    first = None
-    for path, shape in real:
-        given = known[path].pop(0) if known[path] else None
-        verdict = "unknown" if given is None else "agreed" if given == shape else "differed"
-        counts[verdict] += 1
-        if verdict == "differed" and first is None:
-            first = f"{path}: torch {shape}, we {given}"
-    notes = [f"{n.place.line if n.place else '?'}: {n.reason}" for n in machine.notes]
+        static = StaticRun(ended=repr(error))
+    rows = side_by_side(static, real.calls)
+    counts = collections.Counter(row.mark for row in rows)
+    first = next((f"{row.path}: torch {row.real}, we {row.static}" for row in rows if row.mark == DIFFER), None)
     return {
-        **{k: counts[k] for k in ("agreed", "differed", "unknown")},
-        "seconds": seconds,
-        "notes": notes,
+        **{kind: counts[mark] for kind, mark in (("agreed", AGREE), ("differed", DIFFER), ("unknown", UNKNOWN))},
+        "seconds": static.seconds,
+        "notes": [row.reason for row in rows if row.mark == UNKNOWN],
         "first": first,
-        "findings": [f"{f.code} {f.message}" for f in machine.findings if f.code != "CONV302"],
+        "findings": [text for code, text in static.findings if code != "CONV302"],
     }
 
 
@@ -157,7 +92,6 @@ def main() -> int:
     options = parser.parse_args()
     with contextlib.suppress(ImportError):
         on_cpu_torch()
-    sys.setrecursionlimit(RECURSION)
     warnings.simplefilter("ignore")
     total: collections.Counter[str] = collections.Counter()
     for item in [*options.factories, *(torchvision_models() if options.torchvision else [])]:

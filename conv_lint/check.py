@@ -84,6 +84,11 @@ def _gathered(findings: Iterable[Finding]) -> list[Finding]:
         key: object = id(finding)
         if place is not None and place.file is finding.place.file and isinstance(takes, int) and isinstance(given, int):
             key = (finding.code, place.key, Fraction(takes, given or 1))
+        elif place is not None and finding.code.startswith("CONV4"):
+            # The tensor has the wrong number of dimensions, or the wrong order: that is said where it is first used.
+            if (finding.code, place.key) in groups:
+                continue
+            key = (finding.code, place.key)
         groups.setdefault(key, []).append(finding)
     kept: list[Finding] = []
     for group in groups.values():

@@ -32,8 +32,8 @@ Examples:
 """
 STATUS = "Exit status: 0 if nothing was found, 1 if there are findings, 2 if the call or a config file is wrong."
 
-VERIFIED = """Exit status: 0 if all agrees or is unknown to conv-lint, 1 if something differs or the forward fails for its
-shapes, 2 if the call is wrong, torch is missing, or the code raises another exception."""
+VERIFIED = """Exit status: 0 if all agrees or is unknown to conv-lint, 1 if something differs or the forward fails for
+its shapes, 2 if the call is wrong, torch is missing, or the code raises another exception."""
 
 
 @click.group(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
@@ -226,15 +226,7 @@ def rule(code: str | None) -> None:
 @click.option("--train", "training", is_flag=True, help="Run it in training mode, not in evaluation mode.")
 @click.option("--format", "kind", type=click.Choice(("text", "json")), default="text", help="How to print.")
 @click.pass_context
-def verify(
-    context: click.Context,
-    /,
-    target: str,
-    inputs: tuple[str, ...],
-    arguments: tuple[str, ...],
-    training: bool,
-    kind: str,
-) -> None:
+def verify(context: click.Context, /, target: str, kind: str, **given: Any) -> None:
     """Compare the shapes that conv-lint reads with those of torch. THIS EXECUTES THE CODE.
 
     The file is imported, the class or function NAME is called (a module is taken as it is), and one forward is run
@@ -244,42 +236,41 @@ def verify(
     from conv_lint.report import verified
 
     _say(f"verify executes code: it imports and runs {target.rpartition(':')[0] or target}")
-    runtime = _runtime("verify")
     try:
-        outcome = _verify(runtime, target, inputs, arguments, training)
+        outcome = _verify(target, **given)
     except ConfigError as error:
         _say(f"error: {error}")
-        context.exit(2)
-    except runtime.UserError as error:
-        _say(str(error))
         context.exit(2)
     for line in verified.lines(outcome, kind):
         click.echo(_printable(line))
     context.exit(outcome.status)
 
 
-def _verify(
-    runtime: Any, text: str, inputs: tuple[str, ...], arguments: tuple[str, ...], training: bool
-) -> Verification:
+def _verify(text: str, inputs: tuple[str, ...], arguments: tuple[str, ...], training: bool) -> Verification:
     """Both halves, side by side."""
     from conv_lint import verify as static
     from conv_lint.report.verified import Verification
 
-    target, given = static.parse_target(text), dict(map(static.parse_argument, arguments))
+    target, made_with = static.parse_target(text), dict(map(static.parse_argument, arguments))
     shapes = list(map(static.parse_input, inputs))
-    with runtime.executing(target):
-        found = runtime.load(target)
-        real = runtime.run(target, found, given, shapes, training)
-    program = static.script(target, given if runtime.is_made(found) else None, shapes, training)
+    runtime = _runtime("verify")
+    try:
+        with runtime.executing(target):
+            found = runtime.load(target, made_with)
+            real = runtime.run(target, found, made_with, shapes, training)
+    except runtime.UserError as error:
+        _say(str(error))
+        raise click.exceptions.Exit(2) from None
+    program = static.script(target, made_with if runtime.is_made(found) else None, shapes, training)
     seen = static.interpret(target, program)
-    command = ["conv-lint", "verify", text, *(f"--input={i}" for i in inputs), *(f"--arg={a}" for a in arguments)]
+    command = ["conv-lint", "verify", text]
+    command += [part for given in inputs for part in ("--input", given)]
+    command += [part for given in arguments for part in ("--arg", given)]
     return Verification.of(seen, real, [*command, *["--train"] * training], runtime.versions())
 
 
 @main.command()
-@click.option(
-    "--seconds", type=click.FloatRange(min=0), default=10.0, metavar="N", help="For the random calls, at most."
-)
+@click.option("--seconds", type=click.FloatRange(0), default=10.0, metavar="N", help="For the random calls, at most.")
 @click.pass_context
 def selfcheck(context: click.Context, /, seconds: float) -> None:
     """Hold the rules against the torch that is installed: its signatures, and what it does in random calls.

@@ -77,7 +77,7 @@ def _of_sequence(machine: Machine, base: Value, index: Value) -> Value:
     if isinstance(index, int):
         if -len(items) <= index < len(items):
             return items[index]
-        if machine.catching:
+        if machine.catching or isinstance(base, (tuple, str)):  # a list may have been filled unseen
             raise PythonRaise("IndexError")
         return Unknown("an index out of range")
     if isinstance(index, slice):
