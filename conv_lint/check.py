@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import libcst as cst
 
 from conv_lint import catalogue, source
+from conv_lint.configured import Inputs
 from conv_lint.finding import Finding, Origin, Report
 from conv_lint.interpreter.coverage import Coverage, coverage
 from conv_lint.interpreter.entries import run_all
@@ -53,15 +54,20 @@ class Result:
         return sorted(found.values(), key=lambda f: f.position)
 
 
-def check(text: str, path: str, limits: Limits | None = None, measure: bool = False) -> Result:
-    """Check the text of a file as if it lay at ``path``; ``measure`` how much of it was reached, too."""
+def check(
+    text: str, path: str, limits: Limits | None = None, measure: bool = False, inputs: Sequence[Inputs] = ()
+) -> Result:
+    """Check the text of a file as if it lay at ``path``; ``measure`` how much of it was reached, too.
+
+    ``inputs``: the shapes that are configured for its models.
+    """
     if source.parse(text) is None:
         return Result([], [], problem="the file is no Python, or nested too deeply")
     before, began = sys.getrecursionlimit(), time.thread_time()
     sys.setrecursionlimit(max(before, RECURSION))
     try:
         tree = Tree(path, text)
-        machine = Machine(tree, Project(path), limits or Limits(), started=began)
+        machine = Machine(tree, Project(path), limits or Limits(), started=began, inputs=inputs)
         run_all(machine)
         measured = coverage(machine) if measure else []
     except (cst.ParserSyntaxError, RecursionError, MemoryError):

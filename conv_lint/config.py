@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from conv_lint import configured
+
 #: Codes that are not shown unless they are selected.
 OPT_IN = ["CONV302"]
 #: What ``conv-sizes`` may be, and the codes that are left out then.
@@ -28,7 +30,7 @@ EXCLUDE = (
     *(".venv", "venv", "node_modules"),
 )
 
-Kind = Literal["codes", "paths", "patterns", "mapping", "text", "choice", "flag", "count", "jobs"]
+Kind = Literal["codes", "paths", "patterns", "mapping", "text", "choice", "flag", "count", "jobs", "inputs"]
 
 
 class ConfigError(Exception):
@@ -73,6 +75,14 @@ OPTIONS = (
         "sizes that are not whole: report all that are selected (strict), only lossy ones, or none (off)",
         default="strict",
         choices=tuple(SIZES),
+        plugin=True,
+    ),
+    Option(
+        "conv-inputs",
+        "inputs",
+        "shapes of inputs by the name of a class or factory: 'Net = 1,3,224,224'",
+        default="",
+        metavar="NAME=SHAPE",
         plugin=True,
     ),
     Option(
@@ -168,6 +178,11 @@ def parse(option: Option, value: object, folder: str) -> object:
             return _mapping(value)
         case "flag":
             return _flag(value)
+        case "inputs":
+            try:
+                return configured.parse(value)
+            except ValueError as error:
+                raise ConfigError(str(error)) from None
         case "count":
             return _whole(value, least=0)
         case "jobs":

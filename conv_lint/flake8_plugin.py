@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from conv_lint import __version__, source
 from conv_lint.config import OPT_IN, OPTIONS, SIZES
+from conv_lint.configured import Inputs, parse
 
 if TYPE_CHECKING:
     from flake8.options.manager import OptionManager
@@ -22,6 +23,7 @@ class Plugin:
     version = __version__
     sizes = "strict"
     unknowns = False
+    inputs: tuple[Inputs, ...] = ()
     display_name = "stdin"
 
     def __init__(self, tree: object, filename: str, lines: Sequence[str]) -> None:
@@ -33,12 +35,9 @@ class Plugin:
         parser.extend_default_ignore(OPT_IN)
         for option in OPTIONS:
             if option.plugin:
+                choices = {"choices": list(option.choices)} if option.choices else {}
                 parser.add_option(
-                    f"--{option.name}",
-                    parse_from_config=True,
-                    choices=list(option.choices),
-                    default=option.default,
-                    help=option.help,
+                    f"--{option.name}", parse_from_config=True, default=option.default, help=option.help, **choices
                 )
         parser.add_option(
             "--conv-unknowns",
@@ -51,6 +50,12 @@ class Plugin:
     @classmethod
     def parse_options(cls, options: Namespace) -> None:
         """Keep the options; flake8 calls this once in each process."""
+        try:
+            cls.inputs = parse(options.conv_inputs)
+        except ValueError as error:
+            from flake8.exceptions import ExecutionError
+
+            raise ExecutionError(f"conv-inputs: {error}") from None
         cls.sizes = options.conv_sizes
         cls.unknowns = options.conv_unknowns
         cls.display_name = options.stdin_display_name
@@ -63,7 +68,7 @@ class Plugin:
         from conv_lint.check import check
 
         try:
-            result = check(text, self.path, measure=self.unknowns)
+            result = check(text, self.path, measure=self.unknowns, inputs=self.inputs)
             found = [(*f.position, f"{f.code} {f.message}") for f in result.findings if f.code not in SIZES[self.sizes]]
         except Exception:
             if debugging():

@@ -61,7 +61,7 @@ class Linter:
         from conv_lint.check import check
 
         try:
-            result = check(text, path, measure=self.options.unknowns)
+            result = check(text, path, measure=self.options.unknowns, inputs=self.options.conv_inputs)
             found = [*result.findings, *(result.unknowns() if self.options.unknowns else ())]
             outcome.entries += [_entry(f, read) for f in found if self._shows(f, read)]
             outcome.covered += [

@@ -13,8 +13,9 @@ from functools import partial
 import libcst as cst
 
 from conv_lint import dims
+from conv_lint.configured import sizes_for
 from conv_lint.docstrings import examples
-from conv_lint.finding import Place
+from conv_lint.finding import Place, Step
 from conv_lint.inputs import Malformed, from_annotation
 from conv_lint.interpreter.calls import Arguments, call_value, call_with
 from conv_lint.interpreter.imports import dotted
@@ -25,7 +26,7 @@ from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Inher
 from conv_lint.interpreter.statements import execute
 from conv_lint.interpreter.tensors import new_input
 from conv_lint.tree import Tree
-from conv_lint.values import Choice, Condition, External, Unknown, Value
+from conv_lint.values import Choice, Condition, External, Shape, Tensor, Unknown, Value
 
 
 def run_all(machine: Machine) -> None:
@@ -47,7 +48,7 @@ def run_all(machine: Machine) -> None:
             isinstance(value, Class)
             and value.is_module
             and value.tree is machine.tree
-            and value not in machine.exercised
+            and (value not in machine.exercised or _configured(machine, value.name) is not None)
         ):
             _attempt(machine, node, partial(_class, machine, namespace.frame, value))
 
@@ -179,7 +180,7 @@ def _factory(machine: Machine, frame: Frame, node: cst.FunctionDef, function: Va
     """Call a function that needs no arguments; a module that it returns is fed."""
     made = call_value(machine, frame, node, function, [], {})
     if isinstance(made, Instance) and made.is_module:
-        feed(machine, frame, made)
+        feed(machine, frame, made, _configured(machine, node.name.value))
 
 
 # classes ----------------------------------------------------------------------------------------------------
@@ -219,6 +220,8 @@ def _argument(parameter: cst.Param) -> Value:
 def feed(machine: Machine, frame: Frame, module: Instance, inputs: Iterable[Value] | None = None) -> Value:
     """Call a module on inputs of which nothing is known but what its own file says."""
     forward = module.cls.find("forward") if isinstance(module.cls, Class) else MISSING
+    if inputs is None and isinstance(module.cls, Class):
+        inputs = _configured(machine, module.cls.name) or _example(module)
     arguments = Arguments(list(inputs) if inputs is not None else [])
     if inputs is None and isinstance(forward, Function):
         arguments = _inputs_of(frame, forward)
@@ -229,6 +232,23 @@ def feed(machine: Machine, frame: Frame, module: Instance, inputs: Iterable[Valu
     arguments.nodes = [None] * len(arguments.args)
     node = made.node if isinstance(made := module.cls, Class) else None
     return call_with(machine, frame, node, module, arguments)
+
+
+def _configured(machine: Machine, name: str) -> list[Value] | None:
+    """The inputs that the option ``conv-inputs`` gives to a class or a factory of the file."""
+    shapes = sizes_for(machine.inputs, f"{machine.project.name}.{name}") if machine.inputs else None
+    if shapes is None:
+        return None
+    step = "the input, by conv-inputs"
+    return [Tensor(Shape(sizes), Step(step, None, tuple(sizes)), sure=True) for sizes in shapes]
+
+
+def _example(module: Instance) -> list[Value] | None:
+    """``self.example_input_array = torch.rand(1, 3, 32, 32)`` of a LightningModule."""
+    example = module.attrs.get("example_input_array")
+    if isinstance(example, Tensor):
+        return [example]
+    return list(example) if isinstance(example, tuple) and all(isinstance(v, Tensor) for v in example) else None
 
 
 def _inputs_of(frame: Frame, forward: Function) -> Arguments:

@@ -4,7 +4,7 @@ budget, and what has been found."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import libcst as cst
 
 from conv_lint import dims
+from conv_lint.configured import Inputs
 from conv_lint.dims import Dim, Expr
 from conv_lint.finding import Finding, Place
 from conv_lint.interpreter.journal import Facts, Journal, join, join_states
@@ -93,6 +94,7 @@ class Machine:
     is_example: bool = False
     exercised: set[Class] = field(default_factory=set)
     reached: dict[int, tuple[str, str]] = field(default_factory=dict)
+    inputs: Sequence[Inputs] = ()
     watch: Callable[[LayerCall], None] | None = None
     training: Value = True
     started: float = field(default_factory=time.thread_time)
