@@ -475,6 +475,15 @@ def _atom_bound(atom: Atom, least: bool) -> int | None:
     return None
 
 
+#: How many comparisons could not be told: who runs a rule can see that its answer hangs on the symbols.
+undecided = [0]
+
+
+def _cannot_tell() -> bool | None:
+    undecided[0] += 1
+    return None
+
+
 def eq(a: Dim, b: Dim) -> bool | None:
     """Is ``a == b``: for every value of the symbols, for none, or cannot be told."""
     if isinstance(a, int) and isinstance(b, int):
@@ -489,7 +498,7 @@ def eq(a: Dim, b: Dim) -> bool | None:
     common = math.gcd(*(c for m, c in difference.terms if m))
     if constant % common:
         return False
-    return None
+    return _cannot_tell()
 
 
 def le(a: Dim, b: Dim) -> bool | None:
@@ -500,7 +509,7 @@ def le(a: Dim, b: Dim) -> bool | None:
         return True
     if most is not None and most < 0:
         return False
-    return None
+    return _cannot_tell()
 
 
 def lt(a: Dim, b: Dim) -> bool | None:
@@ -521,7 +530,7 @@ def divides(divisor: Dim, dim: Dim) -> bool | None:
         common = math.gcd(divisor, *(c for m, c in rest.items() if m))
         if rest.get((), 0) % common:
             return False
-    return None
+    return _cannot_tell()
 
 
 def solve(a: Dim, b: Dim) -> tuple[Symbol, Dim] | None:

@@ -18,6 +18,7 @@ from conv_lint.docstrings import examples
 from conv_lint.finding import Place, Step
 from conv_lint.inputs import Malformed, from_annotation
 from conv_lint.interpreter.calls import Arguments, call_value, call_with
+from conv_lint.interpreter.demands import ACCEPTED, Demands
 from conv_lint.interpreter.imports import dotted
 from conv_lint.interpreter.journal import Facts, Journal
 from conv_lint.interpreter.machine import Machine, Note, OutOfBudget, PythonRaise
@@ -48,7 +49,7 @@ def run_all(machine: Machine) -> None:
             isinstance(value, Class)
             and value.is_module
             and value.tree is machine.tree
-            and (value not in machine.exercised or _configured(machine, value.name) is not None)
+            and (value not in machine.exercised or machine.models is not None or _configured(machine, value.name))
         ):
             _attempt(machine, node, partial(_class, machine, namespace.frame, value))
 
@@ -103,8 +104,10 @@ def _note_end(machine: Machine, node: cst.CSTNode, error: Exception) -> None:
 def _attempt(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) -> None:
     """Run one entry, undo what it changed, and keep the findings that do not hang on an assumed rank."""
     before = len(machine.findings)
+    machine.entry = node if isinstance(node, (cst.FunctionDef, cst.ClassDef)) else None
     machine.rank_was_assumed = False
-    machine.training = Condition("training", "self.training")
+    # What a model demands of its input is what it demands when it is used.
+    machine.training = Condition("training", "self.training") if machine.models is None else False
     _isolated(machine, node, entry)
     found = machine.findings[before:]
     if found and machine.rank_was_assumed:
@@ -231,7 +234,38 @@ def feed(machine: Machine, frame: Frame, module: Instance, inputs: Iterable[Valu
         arguments.args = [new_input("x", frame, None)]
     arguments.nodes = [None] * len(arguments.args)
     node = made.node if isinstance(made := module.cls, Class) else None
-    return call_with(machine, frame, node, module, arguments)
+    if machine.models is None or inputs is not None or not _is_image(arguments):
+        return call_with(machine, frame, node, module, arguments)
+    return _observed(machine, module, arguments, lambda: call_with(machine, frame, node, module, arguments))
+
+
+def _is_image(arguments: Arguments) -> bool:
+    first = arguments.args[0] if arguments.args else None
+    return isinstance(first, Tensor) and first.shape.rest is not None and first.shape.rest.image
+
+
+def _observed(machine: Machine, module: Instance, arguments: Arguments, call: Callable[[], Value]) -> Value:
+    """Run a model and keep what it demands of its first input."""
+    assert machine.models is not None
+    named = machine.entry if machine.entry is not None else module.cls.node if isinstance(module.cls, Class) else None
+    line = machine.tree.position(named)[0] if named is not None else 1
+    name = named.name.value if named is not None else module.class_name
+    first = arguments.args[0]
+    assert isinstance(first, Tensor)
+    machine.demands = seen = Demands(name, line, first)
+    found = len(machine.findings)
+    try:
+        result = call()
+    except PythonRaise:
+        seen.failed = True
+        raise
+    finally:
+        machine.demands = None
+        seen.settle(machine)
+        seen.failed = seen.failed or any(f.code not in ACCEPTED for f in machine.findings[found:])
+        if machine.prefer_batched:
+            machine.models.append(seen)
+    return result
 
 
 def _configured(machine: Machine, name: str) -> list[Value] | None:

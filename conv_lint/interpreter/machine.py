@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import libcst as cst
 
@@ -19,6 +19,9 @@ from conv_lint.interpreter.journal import Facts, Journal, join, join_states
 from conv_lint.interpreter.objects import Class, Frame, Instance, Pending
 from conv_lint.project import Project
 from conv_lint.tree import Tree
+
+if TYPE_CHECKING:
+    from conv_lint.interpreter.demands import Demands
 from conv_lint.values import Choice, Condition, Dict, Rest, Shape, Tensor, Unknown, Value
 
 
@@ -95,6 +98,9 @@ class Machine:
     exercised: set[Class] = field(default_factory=set)
     reached: dict[int, tuple[str, str]] = field(default_factory=dict)
     inputs: Sequence[Inputs] = ()
+    demands: Demands | None = None
+    models: list[Demands] | None = None
+    entry: cst.FunctionDef | cst.ClassDef | None = None
     watch: Callable[[LayerCall], None] | None = None
     training: Value = True
     started: float = field(default_factory=time.thread_time)
@@ -238,6 +244,7 @@ class Machine:
         if isinstance(one, PythonRaise) and isinstance(two, PythonRaise):
             raise one
         if isinstance(one, PythonRaise) or isinstance(two, PythonRaise):
+            self.require(condition, isinstance(two, PythonRaise))
             self.journal.apply(after_two if isinstance(one, PythonRaise) else after_one)
             return two if isinstance(one, PythonRaise) else one  # type: ignore[return-value]
         if one is None and two is None:
@@ -268,6 +275,11 @@ class Machine:
         finally:
             after = self.journal.end()
         return result, after
+
+    def require(self, condition: Condition, truth: bool) -> None:
+        """The program goes on only if the condition has this truth."""
+        if self.demands is not None and not self.muted:
+            self.demands.required.append((condition, truth))
 
     def join_pending(self, pending: Pending) -> None:
         """Join the changes of a branch that left early into the current state."""

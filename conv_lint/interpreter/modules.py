@@ -221,6 +221,7 @@ def _run_layer(
     op.training = training if isinstance(training, bool) else None
     step = _step(machine, frame, node, module, arguments)
     world.trail = step.parents
+    tensors.ask(machine, row.rule, op, values)
     try:
         result = tensors.guarded(row.rule, op, values)
     except CannotTell as why:

@@ -69,6 +69,7 @@ def _assert(machine: Machine, frame: Frame, node: cst.Assert) -> None:
     if truth is False:
         raise PythonRaise("AssertionError")
     if isinstance(truth, Condition):
+        machine.require(truth, True)
         machine.assume(truth, True)
 
 

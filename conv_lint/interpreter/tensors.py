@@ -183,6 +183,14 @@ def run_row(
     return result
 
 
+def ask(machine: Machine, rule: Any, op: Op, values: Mapping[str, Any]) -> None:
+    """Write down what a rule is asked, if someone wants to know what the model demands of its input."""
+    if machine.demands is not None and not machine.muted:
+        from conv_lint.interpreter.demands import Asked
+
+        machine.demands.asked.append(Asked(rule, op, dict(values)))
+
+
 def guarded(rule: Any, op: Op, values: Mapping[str, Any]) -> Any:
     """Run a rule; an error of the rule itself is something that we cannot tell, never the end of the run."""
     try:
@@ -226,6 +234,7 @@ def execute(
     place = frame.place(node) if node is not None else None
     step = Step(op.label, place, (), steps, locate.Scope(frame, layer))
     world.trail = steps
+    ask(machine, rule, op, bound)
     try:
         result = guarded(rule, op, bound)
     except CannotTell as why:

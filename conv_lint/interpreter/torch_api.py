@@ -83,6 +83,7 @@ def _assert(c: Context, condition: Value = True, message: Value = None) -> Value
     if truth is False:
         raise PythonRaise("AssertionError")
     if isinstance(truth, Condition):
+        c.machine.require(truth, True)
         c.machine.assume(truth, True)
     return None
 
