@@ -152,7 +152,7 @@ def _inherited(machine: Machine, base: Instance, found: Inherited) -> Value:
 
     name = found.name
     if isinstance(found.base, External):
-        if base.is_module and (name in METHODS or name in ("forward", "__call__", "__init__")):
+        if base.is_module and (name in METHODS or name in ("forward", "__call__", "__init__", "__setattr__")):
             return Method(base, name, found.base)
         if base.is_module and not base.open and base.layer is None and found.base.name == "torch.nn.Module":
             return MISSING

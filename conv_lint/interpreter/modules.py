@@ -113,6 +113,8 @@ def _build(
     label = row.name.rpartition(".")[2]
     try:
         given = {k: tensors.to_rule(machine, v) for k, v in arguments.kwargs.items()}
+        for name in arguments.maybe:  # the program gives what the layer does not take to other layers only
+            given.pop(name)
         if arguments.open:
             known = {*row.signature.positional[: len(arguments.args)], *given}
             given.update({n: Unknown(arguments.open) for n in row.signature.positional if n not in known})

@@ -7,8 +7,11 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+import libcst as cst
+
+from conv_lint import ops
 from conv_lint.interpreter.libraries import Context, constants, native
-from conv_lint.interpreter.objects import Instance, Native, Partial
+from conv_lint.interpreter.objects import Class, Function, Instance, Native, Partial
 from conv_lint.interpreter.sequences import items_of
 from conv_lint.values import Dict, External, Iter, List, Tensor, Unknown, Value
 
@@ -207,6 +210,27 @@ def _operator(c: Context, left: Value, right: Value) -> Value:
 @native("os.getenv", "os.environ.get", "logging.getLogger")
 def _outside(c: Context, *values: Value, **more: Value) -> Value:
     return Unknown(f"{c.name} depends on where the program runs")
+
+
+@native("inspect.signature")
+def _signature(c: Context, function: Value, **more: Value) -> Value:
+    """The parameters of a layer of torch.nn, or of a class or function of the checked code, by name."""
+    names: list[str] | None = None
+    if isinstance(function, External) and function.name in ops.LAYERS:
+        signature = ops.LAYERS[function.name].signature
+        names = [*signature.positional, *signature.keyword_only]
+    if isinstance(function, Class):
+        function = function.find("__init__")
+        names = None if isinstance(function, Function) else names
+    if isinstance(function, Function):
+        params = function.node.params
+        if params.star_kwarg is None and not isinstance(params.star_arg, cst.Param):
+            given = [*params.posonly_params, *params.params, *params.kwonly_params]
+            names = [p.name.value for p in given][function.owner is not None :]
+    if names is None:
+        return Unknown("the signature of something unknown")
+    found = Dict({name: Unknown(f"the parameter {name}") for name in names})
+    return Instance(External("inspect.Signature"), {"parameters": found}, open="an attribute of a signature")
 
 
 # re -----------------------------------------------------------------------------------------------------------

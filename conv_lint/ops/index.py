@@ -192,7 +192,7 @@ def _require_places(op: Op, input: Shape, block: Mapping[int, Arg], together: Sh
         return
     for axis, part in block.items():
         if isinstance(part, Shape):
-            if part.dtype == "int" and input[axis] == 0:
+            if part.dtype == "int" and input[axis] == 0 and all(isinstance(d, int) for d in together):
                 _outside(op, input, axis, f"of shape {part!r}")
         elif input[axis] == 0:
             _outside(op, input, axis, part)
