@@ -16,6 +16,10 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias, Union
 
+from conv_lint.rendering import render as render
+from conv_lint.rendering import render_shape as render_shape
+from conv_lint.rendering import wrapped
+
 _serial = itertools.count()
 #: An expression with more terms than this is replaced by one unknown symbol: nothing useful can be said of it.
 MAX_TERMS = 48
@@ -58,7 +62,7 @@ class Floor:
         return hash(self.key)
 
     def __repr__(self) -> str:
-        return f"{_wrapped(self.numerator)}//{_wrapped(self.denominator)}"
+        return f"{wrapped(self.numerator)}//{wrapped(self.denominator)}"
 
 
 Atom: TypeAlias = Union[Symbol, Floor]
@@ -598,32 +602,3 @@ def minimum(a: Dim, b: Dim) -> Dim:
         return b
     least_a, least_b = low(a), low(b)
     return unknown(None if least_a is None or least_b is None else min(least_a, least_b))
-
-
-# printing ---------------------------------------------------------------------------------------------------
-
-
-def render(dim: Dim) -> str:
-    """As a person would write it: ``64``, ``H``, ``(H + 1)//2``; a lone unknown is ``?``."""
-    if isinstance(dim, int):
-        return str(dim)
-    if any(not s.given for s in dim.symbols):
-        return "?"
-    out = ""
-    for monomial, factor in dim.terms:
-        text = "*".join(repr(a) for a in monomial)
-        size = abs(factor)
-        text = str(size) if not text else text if size == 1 else f"{size}*{text}"
-        out += (" - " if factor < 0 else " + ") + text if out else ("-" if factor < 0 else "") + text
-    return out
-
-
-def _wrapped(dim: Dim) -> str:
-    text = render(dim)
-    return f"({text})" if " " in text or "*" in text or "//" in text else text
-
-
-def render_shape(shape: Iterable[Dim]) -> str:
-    """``(B, 64, H//2, W//2)``; a one-dimensional shape keeps its comma."""
-    inner = [render(d) for d in shape]
-    return f"({inner[0]},)" if len(inner) == 1 else f"({', '.join(inner)})"

@@ -1,0 +1,36 @@
+"""Sizes and shapes as a person would write them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from conv_lint.dims import Dim
+
+
+def render(dim: Dim) -> str:
+    """As a person would write it: ``64``, ``H``, ``(H + 1)//2``; a lone unknown is ``?``."""
+    if isinstance(dim, int):
+        return str(dim)
+    if any(not s.given for s in dim.symbols):
+        return "?"
+    out = ""
+    for monomial, factor in dim.terms:
+        text = "*".join(repr(a) for a in monomial)
+        size = abs(factor)
+        text = str(size) if not text else text if size == 1 else f"{size}*{text}"
+        out += (" - " if factor < 0 else " + ") + text if out else ("-" if factor < 0 else "") + text
+    return out
+
+
+def wrapped(dim: Dim) -> str:
+    """The same, in parentheses where it is more than a name or a number."""
+    text = render(dim)
+    return f"({text})" if " " in text or "*" in text or "//" in text else text
+
+
+def render_shape(shape: Iterable[Dim]) -> str:
+    """``(B, 64, H//2, W//2)``; a one-dimensional shape keeps its comma."""
+    inner = [render(d) for d in shape]
+    return f"({inner[0]},)" if len(inner) == 1 else f"({', '.join(inner)})"
