@@ -237,6 +237,12 @@ einops_pattern = Rule(
     "{layer}: {problem}[ ({source})]",
 )
 
+fixed_batch = Rule(
+    "CONV410",
+    "fixed-batch",
+    "{layer}: the batch is fixed to {batch}, but the last batch[ ({source})] may be smaller; write {fix}",
+)
+
 # 5xx: contracts ---------------------------------------------------------------------------------------------
 
 shape_annotation = Rule(

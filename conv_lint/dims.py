@@ -33,13 +33,15 @@ class Symbol:
     ``low`` is the least value it can have (``None``: any).  ``given`` is true for the sizes that a reader would
     name (``B``, ``H``, a parameter) and false for a mere ``?``.  ``image`` is true for the height, width, depth or
     length of what is fed to a net, ``is_parameter`` for an argument of the checked code: see :mod:`conv_lint.maps`.
+    ``batch`` is what a loader was asked for, where the last batch has what is left.
     """
 
-    __slots__ = ("given", "image", "is_parameter", "key", "low", "name")
+    __slots__ = ("batch", "given", "image", "is_parameter", "key", "low", "name")
 
     def __init__(self, name: str = "?", low: int | None = None, given: bool = False, image: bool = False) -> None:
         self.name, self.low, self.given, self.image = name, low, given, image
         self.is_parameter = given and low is None
+        self.batch: int | None = None
         self.key: tuple[object, ...] = (0, next(_serial))
 
     def __repr__(self) -> str:
@@ -168,6 +170,13 @@ class Expr:
 def symbol(name: str, low: int | None = 1) -> Expr:
     """A size that the reader knows by a name, ``B`` or ``H``; at least ``low``."""
     return Expr((((Symbol(name, low, given=True),), 1),))
+
+
+def batch_size(batch: int | None) -> Expr:
+    """The size of the batches of a loader that was asked for batches of ``batch``."""
+    symbol = Symbol("B", 1, given=True)
+    symbol.batch = batch
+    return Expr((((symbol,), 1),))
 
 
 def image_size(name: str) -> Expr:

@@ -187,7 +187,12 @@ def _read(
             label, declared = parsed
             target = label if label is not None else name
             if target in parameters:
-                found.setdefault(target, (declared, node))
+                first = found.setdefault(target, (declared, node))[0]
+                if _contradicts(first, declared):
+                    frame = Frame(function.tree, function.frame.namespace)
+                    problem = f"a comment says {declared.text}"
+                    report = catalogue.shape_annotation(name=target, annotated=first.text, problem=problem)
+                    locate.report_at(machine, frame, node, report)
         else:
             shape = from_annotation(text)
             if shape is not None:
@@ -196,6 +201,14 @@ def _read(
         frame = Frame(function.tree, function.frame.namespace)
         report = catalogue.malformed_annotation(text=text.lstrip("# "), name=name, problem=str(error))
         locate.report_at(machine, frame, node, report)
+
+
+def _contradicts(one: Declared, two: Declared) -> bool:
+    """Can no tensor be of both shapes?"""
+    if not (one.rest or two.rest) and len(one.sizes) != len(two.sizes):
+        return True
+    pairs = zip(reversed(one.sizes), reversed(two.sizes))
+    return any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in pairs)
 
 
 def _described(function: Function) -> dict[str, Declared]:

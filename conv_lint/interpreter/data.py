@@ -400,9 +400,12 @@ def _loader(c: Context, source: Value = None, batch_size: Value = 1, *values: Va
     if options.get("collate_fn") is not None or options.get("batch_sampler") is not None:
         return made
     item = item_of(c, source)
-    batch: Dim = dims.symbol("B")
-    if batch_size == 1 or (isinstance(batch_size, int) and options.get("drop_last") is True):
-        batch = batch_size
+    count = c.call(source.attrs["__len__"]) if isinstance(source, Instance) and "__len__" in source.attrs else None
+    batch: Dim = dims.batch_size(batch_size if isinstance(batch_size, int) else None)
+    if isinstance(batch_size, int) and batch_size > 0:
+        full = isinstance(count, int) and count % batch_size == 0
+        if batch_size == 1 or options.get("drop_last") is True or full:
+            batch = batch_size
     made.attrs["stream"] = Stream(_collated(c, item, None if batch_size is None else batch), "the batches of a loader")
     return made
 

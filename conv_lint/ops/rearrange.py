@@ -60,6 +60,10 @@ def reshaped(op: Op, input: Shape, target: tuple[Dim, ...]) -> tuple[Dim, ...]:
     """``target`` with its -1 worked out.  Elements that do not fit are CONV404, a batch that is folded CONV407."""
     if input.rest is not None:
         return tuple(op.unknown(0) if size == -1 else size for size in target)
+    if _fixes_batch(input, target):
+        fix = f"view(x.size(0), {', '.join(map(dims.render, target[1:]))})"
+        op.fail(catalogue.fixed_batch(batch=target[0], source=op.origin(input, 0), fix=fix), "shape")
+        target = (input[0], *target[1:])
     if not _is_folded(input, target):
         return _filled(op, input, target)
     features = dims.product(input[1:])
@@ -68,6 +72,14 @@ def reshaped(op: Op, input: Shape, target: tuple[Dim, ...]) -> tuple[Dim, ...]:
     facts = {"given": input, "features": features, "columns": target[1], "fix": f"view(-1, {features})"}
     op.fail(catalogue.folded_batch(**facts), "shape")
     return (input[0], op.unknown())  # as meant; the layer that follows may be right about the features or not
+
+
+def _fixes_batch(input: Shape, target: tuple[Dim, ...]) -> bool:
+    """Is the batch size that a loader was asked for written as a number, although its last batch may be smaller?"""
+    if not len(input) or not isinstance(target[0] if target else None, int) or len(target) < 2:
+        return False
+    first = input[0]
+    return isinstance(first, Expr) and any(s.batch == target[0] for s in first.symbols) and target[0] != 1
 
 
 def _filled(
