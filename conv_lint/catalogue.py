@@ -102,13 +102,14 @@ prelu_channels = Rule(
 broadcast = Rule(
     "CONV205",
     "broadcast",
-    "{layer}: {left} and {right} cannot be broadcast together: {a} against {b} in dimension {axis}[ ({source})]",
+    "{layer}: {left} and {right} cannot be broadcast together: {a} against {b} in dimension {axis}[ ({source})]"
+    "[; write {fix}]",
 )
 concatenate = Rule(
     "CONV206",
     "cat-sizes",
     "{layer} along dim {dim}: the tensors must agree elsewhere but dimension {axis} is {a} and {b}:"
-    " {left} and {right}[ ({source})]",
+    " {left} and {right}[ ({source})][; write {fix}]",
 )
 stack_shapes = Rule(
     "CONV207",

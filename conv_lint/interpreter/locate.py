@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 import libcst as cst
 
+from conv_lint import catalogue
 from conv_lint.finding import Finding, Origin, Place, Report, Step
+from conv_lint.interpreter.culprit import culprit
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import Call, Frame, Instance
 from conv_lint.ops.rule import Signature
@@ -53,7 +55,45 @@ def report_argument(
         expression = argument_node(node, at, signature) if at is not None and layer is None else None
         places += _followed(expression, frame, stop) if expression is not None else [frame.place(node)]
     places += _calls(frame)
-    _keep(machine, report, places, trail)
+    wrong = _culprit(report, trail, frame)
+    _keep(machine, report, [wrong, *places] if wrong is not None else places, trail)
+
+
+def _culprit(report: Report, operands: tuple[Step, ...], frame: Frame) -> Place | None:
+    """Of tensors that do not fit by a few rows, the layer that made one of them so: where the module that joins them
+    has constructed it, else where it was constructed."""
+    axis, shape = report.facts.get("axis"), report.facts.get("left")
+    if report.rule not in (catalogue.broadcast, catalogue.concatenate) or not isinstance(axis, int):
+        return None
+    if not isinstance(shape, tuple):
+        return None
+    step = culprit(operands, axis - len(shape))
+    layer = step.scope.layer if step is not None and isinstance(step.scope, Scope) else None
+    if layer is None or layer.layer is None or not _is_one(layer.attrs.get("stride")):
+        return None
+    made = layer.layer.call
+    calls = [made, *(f.call for f in made.frame.stack() if f.call is not None)]
+    own = [c for c in calls if c.frame.self_value is not None and c.frame.self_value is frame.self_value]
+    call = own[0] if own else made
+    assert step is not None
+    report.facts["fix"] = _padding(step, layer, axis - len(shape))
+    return call.frame.place(call.node)
+
+
+def _padding(step: Step, layer: Instance, axis: int) -> str | None:
+    """The padding with which a convolution or pool of stride 1 keeps the size, if a whole number of rows does it."""
+    before, after = (tuple(tuple.__iter__(s.shape)) for s in (step.parents[0], step))
+    missing = before[axis] - after[axis] if len(before) == len(after) else None
+    padding = layer.attrs.get("padding")
+    if isinstance(padding, tuple) and len(set(padding)) == 1:
+        padding = padding[0]
+    if not isinstance(padding, int) or not isinstance(missing, int) or missing % 2 or padding + missing // 2 < 0:
+        return None
+    return f"padding={padding + missing // 2} in {step.label}"
+
+
+def _is_one(stride: object) -> bool:
+    return stride == 1 or (isinstance(stride, tuple) and all(s == 1 for s in stride))
 
 
 def _written(made: Call, at: str, signature: Signature | None, stop: object) -> list[Place]:
