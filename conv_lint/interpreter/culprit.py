@@ -18,24 +18,31 @@ from conv_lint.finding import Step
 MAX_WAY = 400
 
 
-def culprit(operands: Sequence[Step], axis: int) -> Step | None:
-    """The step that alone gave one of the operands another size at ``axis`` (from the right) than all others have."""
+def culprit(operands: Sequence[Step], axis: int, sizes: Sequence[Dim]) -> Step | None:
+    """The step that alone gave one of the operands another size at ``axis`` (from the right) than all others have.
+
+    ``sizes``: the two sizes that disagree; the input of a model has got its own only after it was written down.
+    """
     ways = [_way(step) for step in operands]
     if len(ways) < 2 or not all(ways):
         return None
     shared = set.intersection(*({id(s) for s in way} for way in ways))
     fork = next((s for s in ways[0] if id(s) in shared), None)
-    size = _size(fork, axis) if fork is not None else None
+    if fork is None:
+        return None
+    size = _size(fork, axis)
+    if size is None:
+        size = _kept(ways, fork, axis, sizes)
     if size is None:
         return None
     found: list[Step] = []
     for way in ways:
         made = _size(way[0], axis)
+        if way[0] is fork or made == size:
+            continue
         if made is None:
             return None
-        if made == size:
-            continue
-        changes = _changes(way, shared, axis)
+        changes = _changes(way, shared, axis, size)
         if len(changes) != 1 or not isinstance(made - size, int):
             return None
         found += changes
@@ -55,13 +62,22 @@ def _size(step: Step, axis: int) -> Dim | None:
     return shape[axis] if -len(shape) <= axis < 0 else None
 
 
-def _changes(way: Sequence[Step], shared: set[int], axis: int) -> list[Step]:
-    """The steps behind the fork that changed the size."""
+def _kept(ways: Sequence[Sequence[Step]], fork: Step, axis: int, sizes: Sequence[Dim]) -> Dim | None:
+    """The size where the ways part, of which nothing is written: what the untouched tensor or most of them have."""
+    made = [_size(way[0], axis) for way in ways if way[0] is not fork]
+    if len(made) < len(ways):
+        left = [size for size in sizes if size not in made]
+        return left[0] if len(left) == 1 else None
+    return next((size for size in sizes if sum(m == size for m in made) == len(made) - 1 > 1), None)
+
+
+def _changes(way: Sequence[Step], shared: set[int], axis: int, start: Dim) -> list[Step]:
+    """The steps behind the fork, where the size was ``start``, that changed it."""
     found = []
     for step, before in itertools.pairwise(way):
         if id(step) in shared:
             break
-        size, old = _size(step, axis), _size(before, axis)
+        size, old = _size(step, axis), start if id(before) in shared else _size(before, axis)
         if size is None or old is None or dims.eq(size, old) is not True:
             found.append(step)
     return found

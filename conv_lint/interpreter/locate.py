@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import libcst as cst
 
 from conv_lint import catalogue
+from conv_lint.dims import Dim
 from conv_lint.finding import Finding, Origin, Place, Report, Step
 from conv_lint.interpreter.culprit import culprit
 from conv_lint.interpreter.machine import Machine
@@ -67,23 +68,27 @@ def _culprit(report: Report, operands: tuple[Step, ...], frame: Frame) -> Place 
         return None
     if not isinstance(shape, tuple):
         return None
-    step = culprit(operands, axis - len(shape))
+    sizes = [report.facts[name] for name in ("a", "b")]
+    step = culprit(operands, axis - len(shape), sizes)  # type: ignore[arg-type]
     layer = step.scope.layer if step is not None and isinstance(step.scope, Scope) else None
     if layer is None or layer.layer is None or not _is_one(layer.attrs.get("stride")):
+        return None
+    if axis - len(shape) < -layer.layer.row.n:  # its channels: the other side may be wrong as well
         return None
     made = layer.layer.call
     calls = [made, *(f.call for f in made.frame.stack() if f.call is not None)]
     own = [c for c in calls if c.frame.self_value is not None and c.frame.self_value is frame.self_value]
     call = own[0] if own else made
     assert step is not None
-    report.facts["fix"] = _padding(step, layer, axis - len(shape))
+    made_size = tuple(tuple.__iter__(step.shape))[axis - len(shape)]
+    others = [size for size in sizes if size != made_size]
+    report.facts["fix"] = _padding(step, layer, axis - len(shape), others[0]) if others else None  # type: ignore[arg-type]
     return call.frame.place(call.node)
 
 
-def _padding(step: Step, layer: Instance, axis: int) -> str | None:
+def _padding(step: Step, layer: Instance, axis: int, kept: Dim) -> str | None:
     """The padding with which a convolution or pool of stride 1 keeps the size, if a whole number of rows does it."""
-    before, after = (tuple(tuple.__iter__(s.shape)) for s in (step.parents[0], step))
-    missing = before[axis] - after[axis] if len(before) == len(after) else None
+    missing = kept - tuple(tuple.__iter__(step.shape))[axis]
     padding = layer.attrs.get("padding")
     if isinstance(padding, tuple) and len(set(padding)) == 1:
         padding = padding[0]
