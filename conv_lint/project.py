@@ -22,7 +22,7 @@ OPAQUE = frozenset(
     "torch numpy scipy einops math typing collections functools itertools os sys re copy warnings random time abc"
     " enum dataclasses types operator pathlib logging argparse json inspect contextlib typing_extensions PIL cv2 pandas"
     " matplotlib sklearn tensorflow jax tqdm yaml pytest unittest requests skimage h5py wandb numba triton"
-    " torchsummary torchinfo thop ptflops fvcore tensorboardX".split()
+    " torchsummary torchinfo thop ptflops fvcore tensorboardX albumentations".split()
 )
 #: Parts of torchvision that prepare data: known by what they do to shapes.
 _PREPARES = re.compile(r"torchvision\.(transforms|datasets)(\.|\Z)")

@@ -7,6 +7,7 @@ raises, or that works only for one certain height or width, counts as one that d
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
@@ -17,6 +18,7 @@ from conv_lint.configured import sizes_for
 from conv_lint.docstrings import examples
 from conv_lint.finding import Place, Step
 from conv_lint.inputs import Malformed, from_annotation
+from conv_lint.inputs import sizes_for as sizes_of
 from conv_lint.interpreter.calls import Arguments, call_value, call_with
 from conv_lint.interpreter.demands import ACCEPTED, Demands
 from conv_lint.interpreter.imports import dotted
@@ -27,7 +29,7 @@ from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Inher
 from conv_lint.interpreter.statements import execute
 from conv_lint.interpreter.tensors import new_input
 from conv_lint.tree import Tree
-from conv_lint.values import Choice, Condition, External, Shape, Tensor, Unknown, Value
+from conv_lint.values import Choice, Condition, External, Shape, Tensor, Unknown, Value, any_shape
 
 
 def run_all(machine: Machine) -> None:
@@ -324,4 +326,27 @@ def _input(frame: Frame, parameter: cst.Param) -> Value:
         return new_input(name, frame, parameter, sure=True)
     if kinds == {"int"}:
         return dims.symbol(name, None)
+    made = frame.namespace.get(text) if text.isidentifier() else MISSING
+    if isinstance(made, Class) and made.node is not None and not made.is_module:
+        return _of_fields(frame, made)
     return Unknown(f"the input {name}", name)
+
+
+def _of_fields(frame: Frame, made: Class) -> Instance:
+    """An object of a class (a dataclass, a NamedTuple) whose fields say their shapes."""
+    instance = Instance(made, open="an attribute of an input")
+    assert made.node is not None
+    for line in made.node.body.body:
+        for small in line.body if isinstance(line, cst.SimpleStatementLine) else ():
+            if not isinstance(small, cst.AnnAssign) or not isinstance(small.target, cst.Name):
+                continue
+            name, text = small.target.value, made.tree.module.code_for_node(small.annotation.annotation)
+            with contextlib.suppress(Malformed):
+                declared = from_annotation(text.strip("\"' "))
+                if declared is not None:
+                    sizes = sizes_of(declared, {})
+                    place = Place(made.tree, small)
+                    shape = any_shape(f"the number of dimensions of {name}") if declared.rest else Shape(sizes)
+                    step = Step(f"the field {name}", place, tuple(shape.known))
+                    instance.attrs[name] = Tensor(shape, step, sure=True)
+    return instance

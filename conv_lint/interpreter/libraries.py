@@ -143,6 +143,7 @@ def call(machine: Machine, frame: Frame, node: cst.CSTNode | None, function: Ext
     import conv_lint.interpreter.arrays
     import conv_lint.interpreter.builtins  # registers Python's own functions
     import conv_lint.interpreter.data
+    import conv_lint.interpreter.images
     import conv_lint.interpreter.stdlib  # and those of its standard library
     import conv_lint.interpreter.torch_api  # noqa: F401  and those of torch that are no op
     from conv_lint.interpreter import modules

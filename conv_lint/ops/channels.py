@@ -33,8 +33,8 @@ def _channels_last(op: Op, input: Shape, takes: Dim) -> bool:
 
 
 def _is_data(input: Shape) -> bool:
-    """Does the tensor come from outside the model, rather than from a layer?"""
-    return input.step is None or not input.step.parents
+    """Is the tensor data that at most was moved and scaled, and that no layer has made?"""
+    return input.step is None or all(step.made is None for step in input.step.way())
 
 
 def _permute(op: Op, input: Shape) -> str:
