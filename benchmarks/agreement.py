@@ -20,7 +20,7 @@ import tempfile
 import warnings
 from typing import Any
 
-from conv_lint.verify import AGREE, DIFFER, UNKNOWN, StaticRun, Target, interpret, parse_input, script, side_by_side
+from conv_lint.verify import AGREE, DIFFER, UNKNOWN, Target, interpret, parse_input, script, side_by_side
 
 SIZE = "1,3,224,224"
 
@@ -46,10 +46,7 @@ def compare(factory: str, size: str, arguments: str = "") -> dict[str, Any]:
     target = Target(factory, module, name, (tempfile.gettempdir(),))
     made_with = {k.arg: ast.literal_eval(k.value) for k in ast.parse(f"f({arguments})").body[0].value.keywords}
     real = real_run(target, size, made_with)
-    try:
-        static = interpret(target, script(target, made_with, [parse_input(size)], training=False))
-    except Exception as error:
-        static = StaticRun(ended=repr(error))
+    static = interpret(target, script(target, made_with, [parse_input(size)], training=False))
     rows = side_by_side(static, real.calls)
     counts = collections.Counter(row.mark for row in rows)
     first = next((f"{row.path}: torch {row.real}, we {row.static}" for row in rows if row.mark == DIFFER), None)

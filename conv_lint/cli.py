@@ -182,6 +182,44 @@ def _warn_of_unknown_codes(written: dict[str, Any], options: Namespace) -> None:
                 _say(f"--{name} {code}: there are no such codes; 'conv-lint rule' lists them")
 
 
+# shapes -----------------------------------------------------------------------------------------------------
+
+
+@main.command()
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print.")
+def shapes(paths: tuple[str, ...], form: str) -> None:
+    """Say what models demand of the height and width of their input.
+
+    \b
+      net.py:12: Net takes (B, 3, H, W) with H and W at least 63; the smallest input is (1, 3, 63, 63)
+
+    The code is read, not run. Each factory and each class of a file is asked as it is built with its defaults, in
+    evaluation mode, for sizes up to 300.
+    """
+    import json
+
+    from conv_lint import source
+    from conv_lint.files import expand
+    from conv_lint.shapes import contracts
+
+    files, remarks = expand(paths, settle({}, isolated=True))
+    found = []
+    for file in files:
+        text = source.read(file)
+        if text is not None and source.worth_reading(text):
+            found += contracts(text, file)
+    if form == "json":
+        click.echo(_printable(json.dumps([contract.as_dict() for contract in found], indent=2)))
+    else:
+        for contract in found:
+            click.echo(_printable(str(contract)))
+    for remark in remarks:
+        _say(f"{remark.path}: {remark.text}")
+    if any(remark.usage for remark in remarks):
+        raise SystemExit(2)
+
+
 # rule -------------------------------------------------------------------------------------------------------
 
 

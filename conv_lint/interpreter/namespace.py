@@ -25,8 +25,11 @@ class LazyImport:
     loading: bool = False
 
     def load(self, machine: Machine) -> Value:
-        """The value; of an import that leads back to itself, unknown."""
+        """The value; of an import that leads back to itself, the submodule of this name, else unknown."""
         if self.loading:
+            found = load(machine, f"{self.module}.{self.name}") if self.name is not None else None
+            if found is not None:  # ``from package import part`` in the package itself
+                return ProjectModule(found)
             return Unknown(f"the import of {self.name or self.module} leads back to itself")
         self.loading = True
         try:

@@ -7,6 +7,7 @@ import functools
 import inspect
 import linecache
 import os
+import sys
 import textwrap
 from dataclasses import dataclass
 from types import CodeType, FrameType, TracebackType
@@ -71,6 +72,14 @@ def running_line(frame: FrameType | None) -> Line | None:
     while frame is not None and is_library(frame.f_code.co_filename):
         frame = frame.f_back
     return Line(frame.f_code.co_filename, frame.f_lineno) if frame is not None else None
+
+
+def stack_level() -> int:
+    """How far above the caller the user's code is, for ``warnings.warn``."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and is_library(frame.f_code.co_filename):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def last_user_frame(traceback: TracebackType | None) -> tuple[FrameType, Line] | None:

@@ -101,10 +101,13 @@ def calls(seconds: float = 10.0, seed: int = 0) -> list[Problem]:
 def difference(trial: Trial) -> str | None:
     """How the rule differs from torch in this call, in words."""
     want, error = _torch_says(trial)
-    if trial.inputs is None:
-        result, reports = evaluate(trial.name, *trial.args, **trial.kwargs)
-    else:
-        result, reports = evaluate_layer(trial.name, trial.args, trial.kwargs, *trial.inputs, training=False)
+    try:
+        if trial.inputs is None:
+            result, reports = evaluate(trial.name, *trial.args, **trial.kwargs)
+        else:
+            result, reports = evaluate_layer(trial.name, trial.args, trial.kwargs, *trial.inputs, training=False)
+    except Exception as why:
+        return f"the rule raises {type(why).__name__}: {why}"
     said = [f"{r.rule.code} {r.message()}" for r in reports if r.rule.code not in SILENT]
     if error is not None:
         return None if said else f"torch refuses it ({str(error).splitlines()[0][:120]}), the rule does not"

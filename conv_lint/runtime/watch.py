@@ -17,6 +17,7 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from conv_lint.ops.rule import LayerRow
+from conv_lint.runtime import places
 from conv_lint.runtime.arguments import shapes_in, tensors_in
 from conv_lint.runtime.errors import ShapeError
 from conv_lint.runtime.forward import check, unwrapped
@@ -210,7 +211,7 @@ class Watcher:
     def _say(self, key: str, text: str, kind: type[ShapeWarning] = ShapeWarning) -> None:
         if key not in self._said:
             self._said.add(key)
-            warnings.warn(text, kind, stacklevel=_depth())
+            warnings.warn(text, kind, stacklevel=places.stack_level())
 
 
 def _finite(tensor: torch.Tensor) -> bool:
@@ -219,15 +220,3 @@ def _finite(tensor: torch.Tensor) -> bool:
         return True
     with torch.no_grad():
         return bool(torch.isfinite(tensor.sum())) or bool(torch.isfinite(tensor).all())
-
-
-def _depth() -> int:
-    """How far up the user's line is, for ``warnings.warn``."""
-    import sys
-
-    from conv_lint.runtime.places import is_library
-
-    depth, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and is_library(frame.f_code.co_filename):
-        depth, frame = depth + 1, frame.f_back
-    return depth
