@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import glob
 import os
 import re
 import sys
@@ -156,6 +157,12 @@ class Project:
             return None
         return next((f for root in _installed() if (f := _locate(root, name))), None)
 
+    def defines(self, folder: str, name: str) -> str | None:
+        """The one module in a folder that defines a function or class of this name at its top level."""
+        wanted = re.compile(rf"^(?:def|class) {re.escape(name)}\b", re.MULTILINE)
+        found = [path for path in sorted(glob.glob(os.path.join(glob.escape(folder), "*.py"))) if _mentions(path, wanted)]
+        return os.path.splitext(os.path.basename(found[0]))[0] if len(found) == 1 else None
+
     def outline(self, path: str) -> Outline | None:
         """The outline of a file; the same file is read once in a process while it does not change."""
         try:
@@ -163,6 +170,11 @@ class Project:
         except OSError:
             return None
         return _read_outline(path, stamp.st_mtime_ns, stamp.st_size)
+
+
+def _mentions(path: str, pattern: re.Pattern[str]) -> bool:
+    text = source.read(path)
+    return text is not None and pattern.search(text) is not None
 
 
 @functools.lru_cache(maxsize=512)

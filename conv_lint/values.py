@@ -262,10 +262,10 @@ class Dict(Mutable):
     """A dict, OrderedDict or Counter with known keys; ``open`` gives a reason if its keys are not these for sure.
 
     ``maybe``: the keys that are there only under a condition.  ``others``: a reason if there may be further ones.
-    ``default`` is the factory of a defaultdict.
+    ``default`` is the factory of a defaultdict.  ``home``: the file whose package fills it, for a registry.
     """
 
-    __slots__ = ("default", "items", "maybe", "others")
+    __slots__ = ("default", "home", "items", "maybe", "others")
 
     def __init__(
         self, items: Mapping[Any, Value] | None = None, open: str | None = None, default: Value = None
@@ -273,6 +273,7 @@ class Dict(Mutable):
         self.items: dict[Any, Value] = dict(items or {})
         self.maybe: dict[Any, Condition] = {}
         self.others, self.default = open, default
+        self.home: str | None = None
 
     @property
     def open(self) -> str | None:

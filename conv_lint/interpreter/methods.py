@@ -12,6 +12,7 @@ from conv_lint.dims import Expr, product
 from conv_lint.interpreter import tensors
 from conv_lint.interpreter.calls import Arguments
 from conv_lint.interpreter.machine import Machine, PythonRaise
+from conv_lint.interpreter.namespace import registered
 from conv_lint.interpreter.objects import MISSING, Frame, Method, Property, Sizes
 from conv_lint.interpreter.operators import MAX_CONSTANT
 from conv_lint.interpreter.sequences import items_of
@@ -215,6 +216,9 @@ def _get(machine: Machine, frame: Frame, target: Dict, args: list[Value], kwargs
     if value is not MISSING and not isinstance(args[0], Unknown):
         there = machine.has_key(target, args[0])
         return Choice(there, value, default) if isinstance(there, Condition) else value if there else default
+    found = registered(machine, target, args[0])
+    if found is not MISSING:
+        return found
     if target.others or isinstance(args[0], Unknown):
         return Unknown(target.open or "an item under an unknown key")
     return default

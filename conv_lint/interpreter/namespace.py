@@ -72,7 +72,7 @@ class Namespace:
             for statement in new:
                 self._run(statement)
             if new:
-                _open_registry(self.frame.locals.get(name))
+                _open_registry(self.frame.locals.get(name), self.path)
         if name in self.frame.locals:
             return self.frame.locals[name]
         if self.outline is not None:
@@ -125,10 +125,27 @@ class Namespace:
             self.frame.tree = before
 
 
-def _open_registry(value: Value) -> None:
+def _open_registry(value: Value, path: str) -> None:
     """An empty list or dict at the top level of an imported file is there to be filled, by files not read here."""
     if isinstance(value, (List, Dict)) and not value.items and not value.open:
         value.open = "is filled from elsewhere"
+        if isinstance(value, Dict):
+            value.home = path
+
+
+def registered(machine: Machine, registry: Dict, name: object) -> Value:
+    """The function or class that a decorator puts into a registry under its own name, or :data:`MISSING`.
+
+    It stands in a file of the folder of the registry.
+    """
+    if registry.home is None or not isinstance(name, str) or not name.isidentifier():
+        return MISSING
+    for namespace in list(machine.namespaces.values()):
+        if namespace is not None and namespace.path == registry.home:
+            module = machine.project.defines(os.path.dirname(registry.home), name)
+            found = load(machine, f"{namespace.package}.{module}") if module is not None else None
+            return found.get(name) if found is not None else MISSING
+    return MISSING
 
 
 def load(machine: Machine, name: str) -> Namespace | None:

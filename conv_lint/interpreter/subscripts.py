@@ -6,7 +6,8 @@ import libcst as cst
 
 from conv_lint.interpreter import attributes, tensors
 from conv_lint.interpreter.machine import Machine, PythonRaise
-from conv_lint.interpreter.objects import Class, Frame, Function, Instance, Sizes
+from conv_lint.interpreter.namespace import registered
+from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Instance, Sizes
 from conv_lint.interpreter.sequences import items_of
 from conv_lint.values import Choice, Dict, External, List, Tensor, Unknown, Value
 
@@ -106,6 +107,9 @@ def _of_dict(machine: Machine, frame: Frame, base: Dict, index: Value) -> Value:
         return Unknown("an item under an unknown key")
     if known:
         return base.items[index]
+    found = registered(machine, base, index)
+    if found is not MISSING:
+        return found
     if isinstance(index, Unknown):
         return index.part(("of", id(base)), lambda: Unknown("an item under an unknown key"))
     if base.default is not None and not base.others:
