@@ -160,7 +160,8 @@ class Project:
     def defines(self, folder: str, name: str) -> str | None:
         """The one module in a folder that defines a function or class of this name at its top level."""
         wanted = re.compile(rf"^(?:def|class) {re.escape(name)}\b", re.MULTILINE)
-        found = [path for path in sorted(glob.glob(os.path.join(glob.escape(folder), "*.py"))) if _mentions(path, wanted)]
+        paths = sorted(glob.glob(os.path.join(glob.escape(folder), "*.py")))
+        found = [path for path in paths if _mentions(path, wanted)]
         return os.path.splitext(os.path.basename(found[0]))[0] if len(found) == 1 else None
 
     def outline(self, path: str) -> Outline | None:

@@ -327,7 +327,7 @@ def test_stdin_that_is_no_text(tmp_path: Path) -> None:
 
 
 def test_our_own_fault_is_one_line(wrong: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(text: str, path: str, measure: bool = False) -> None:
+    def fail(text: str, path: str, measure: bool = False, inputs: object = ()) -> None:
         raise KeyError("x\ny")
 
     monkeypatch.setattr("conv_lint.check.check", fail)
@@ -343,7 +343,7 @@ def test_our_own_fault_is_one_line(wrong: Path, monkeypatch: pytest.MonkeyPatch)
 def test_a_file_over_the_budget_says_so(wrong: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from conv_lint.check import Result
 
-    monkeypatch.setattr("conv_lint.check.check", lambda text, path, measure: Result([], [], out_of_budget=True))
+    monkeypatch.setattr("conv_lint.check.check", lambda text, path, measure, inputs: Result([], [], out_of_budget=True))
     status, printed, (line,) = check(wrong, "net.py")
     assert (status, printed) == (0, [])
     assert line == "conv-lint: net.py: took too long: what was not reached by then is not checked"

@@ -70,12 +70,14 @@ def evaluate_arguments(machine: Machine, frame: Frame, nodes: Sequence[cst.Arg])
     from conv_lint.interpreter.expressions import evaluate
 
     out = Arguments()
+    displaced = False
     for argument in nodes:
         value = evaluate(machine, frame, argument.value)
         if argument.star == "*":
-            items = items_of(machine, value)
+            items = items_of(machine, value) if not displaced else None
             if items is None:
                 out.open = "unknown positional arguments"
+                displaced = True
                 continue
             out.args.extend(items)
             out.nodes.extend(_parts(argument.value, len(items)))
@@ -95,7 +97,7 @@ def evaluate_arguments(machine: Machine, frame: Frame, nodes: Sequence[cst.Arg])
         elif argument.keyword is not None:
             out.kwargs[argument.keyword.value] = value
             out.kw_nodes[argument.keyword.value] = argument.value
-        else:
+        elif not displaced:  # behind unknown ones nobody knows the position
             out.args.append(value)
             out.nodes.append(argument.value)
     return out

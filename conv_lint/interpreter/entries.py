@@ -224,7 +224,7 @@ def _argument(parameter: cst.Param) -> Value:
 
 def feed(machine: Machine, frame: Frame, module: Instance, inputs: Iterable[Value] | None = None) -> Value:
     """Call a module on inputs of which nothing is known but what its own file says."""
-    forward = module.cls.find("forward") if isinstance(module.cls, Class) else MISSING
+    forward = _forward(module)
     if inputs is None and isinstance(module.cls, Class):
         inputs = _configured(machine, module.cls.name) or _example(module)
     arguments = Arguments(list(inputs) if inputs is not None else [])
@@ -239,6 +239,14 @@ def feed(machine: Machine, frame: Frame, module: Instance, inputs: Iterable[Valu
     if machine.models is None or inputs is not None or not _is_image(arguments):
         return call_with(machine, frame, node, module, arguments)
     return _observed(machine, module, arguments, lambda: call_with(machine, frame, node, module, arguments))
+
+
+def _forward(module: Instance) -> Value:
+    """What is run when a module is called."""
+    if not isinstance(module.cls, Class):
+        return MISSING
+    own = module.cls.find("__call__")
+    return own if isinstance(own, Function) else module.cls.find("forward")
 
 
 def _is_image(arguments: Arguments) -> bool:

@@ -13,7 +13,7 @@ import libcst as cst
 
 from conv_lint import dims
 from conv_lint.configured import Inputs
-from conv_lint.dims import Dim, Expr
+from conv_lint.dims import Dim, Expr, Symbol
 from conv_lint.finding import Finding, Place
 from conv_lint.interpreter.journal import Facts, Journal, join, join_states
 from conv_lint.interpreter.objects import Class, Frame, Instance, Pending
@@ -87,6 +87,7 @@ class Machine:
     notes: list[Note] = field(default_factory=list)
     namespaces: dict[str, Any] = field(default_factory=dict)
     peeks: dict[tuple[Rest, int], Expr] = field(default_factory=dict)
+    links: dict[object, dict[Symbol, Choice]] = field(default_factory=dict)
     steps: int = 0
     entry_start: int = 0
     muted: int = 0
@@ -171,6 +172,11 @@ class Machine:
         self.journal.touch(self.facts)
         holds = truth != condition.negated
         self.facts.truths[condition.key] = holds
+        for symbol, choice in self.links.get(condition.key, {}).items():
+            value = choice.then if holds != choice.condition.negated else choice.other
+            size = self.chosen_size(value) if isinstance(value, Choice) else value
+            if isinstance(size, (int, Expr)) and not isinstance(size, bool) and symbol not in self.facts.sizes:
+                self._substitute(symbol, self.size(size))
         key = condition.key
         if isinstance(key, tuple):
             if key[0] == "size==" and holds:
@@ -195,10 +201,20 @@ class Machine:
         if isinstance(value, int) and symbol.low is not None and value < symbol.low:
             return
         self.journal.touch(self.facts)
+        self._substitute(symbol, value)
+
+    def _substitute(self, symbol: Symbol, value: Dim) -> None:
         known = {symbol: value}
         sizes = {s: dims.substitute(d, known) for s, d in self.facts.sizes.items()}
         sizes[symbol] = value
         self.facts.sizes = sizes
+
+    def chosen_size(self, choice: Choice) -> Expr:
+        """One of two numbers as a size; it is known as soon as the condition is."""
+        size = choice.size()
+        (symbol,) = size.symbols
+        self.links.setdefault(choice.condition.key, {})[symbol] = choice
+        return size
 
     def _strain(self, a: Dim, b: Dim) -> None:
         """Note where only one certain height or width, or one certain argument, would do."""

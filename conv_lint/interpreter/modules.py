@@ -151,7 +151,8 @@ def call_module(
     """``module(x)``: its ``forward``, defined by its class or given by torch."""
     module.called = True
     if isinstance(module.cls, Class):
-        forward = module.attrs.get("forward", module.cls.find("forward"))
+        own = module.cls.find("__call__")
+        forward = own if isinstance(own, Function) else module.attrs.get("forward", module.cls.find("forward"))
         if isinstance(forward, Function):
             result = run_function(machine, frame, node, forward, with_first(arguments, module))
             if not machine.muted and module.open is None:

@@ -50,7 +50,10 @@ def to_rule(machine: Machine, value: Value) -> Any:
             shape = machine.shape(value.shape)
             return Shape(tuple.__iter__(shape), value.step, value.dtype)
         case Choice():
-            return Unknown(value.reason) if not _is_number(value) else value
+            if not _is_number(value):
+                return Unknown(value.reason)
+            machine.chosen_size(value)
+            return value
         case Unknown() | External() | int() | float() | complex() | str() | None | Expr():
             return value
         case tuple():
