@@ -357,7 +357,7 @@ from conv_lint.cli import main
 
 parent = os.getpid()
 
-def die(text, path, measure=False):
+def die(text, path, **options):
     assert os.getpid() != parent
     os._exit(9)
 
