@@ -49,10 +49,15 @@ class Outline:
     statements: list[Statement]
     trees: dict[int, Tree] = field(default_factory=dict)
 
+    @functools.cached_property
+    def lines(self) -> list[str]:
+        """The lines of the file, with their ends."""
+        return source.split_lines(self.text)
+
     def tree(self, statement: Statement) -> Tree:
         """The libcst tree of one statement, with the positions of the whole file."""
         if statement.first not in self.trees:
-            lines = source.split_lines(self.text)[statement.first - 1 : statement.last]
+            lines = self.lines[statement.first - 1 : statement.last]
             self.trees[statement.first] = Tree(self.path, "".join(lines), statement.first)
         return self.trees[statement.first]
 
