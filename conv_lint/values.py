@@ -7,6 +7,7 @@ Known ints, floats, strings, bools, ``None`` and tuples are themselves.  An int 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NoReturn, SupportsIndex, TypeAlias, overload
 
@@ -227,10 +228,18 @@ class Tensor:
 # mutable containers -----------------------------------------------------------------------------------------
 
 
+#: When a mutable value was made, counted.
+birth = itertools.count(1).__next__
+
+
 class Mutable:
-    """A value that can change.  The journal of a branch keeps what ``snapshot`` returns."""
+    """A value that can change.  The journal of a branch keeps what ``snapshot`` returns.
+
+    ``born``: when it was made.  What a branch has made itself need not be undone.
+    """
 
     __slots__ = ()
+    born: int
 
     def snapshot(self) -> Any:
         raise NotImplementedError
@@ -242,11 +251,12 @@ class Mutable:
 class List(Mutable):
     """A list.  ``open`` gives a reason if it may hold more, other or fewer items than ``items``."""
 
-    __slots__ = ("items", "open")
+    __slots__ = ("born", "items", "open")
 
     def __init__(self, items: Iterable[Value] = (), open: str | None = None) -> None:
         self.items = list(items)
         self.open = open
+        self.born = birth()
 
     def snapshot(self) -> tuple[list[Value], str | None]:
         return list(self.items), self.open
@@ -265,7 +275,7 @@ class Dict(Mutable):
     ``default`` is the factory of a defaultdict.  ``home``: the file whose package fills it, for a registry.
     """
 
-    __slots__ = ("default", "home", "items", "maybe", "others")
+    __slots__ = ("born", "default", "home", "items", "maybe", "others")
 
     def __init__(
         self, items: Mapping[Any, Value] | None = None, open: str | None = None, default: Value = None
@@ -274,6 +284,7 @@ class Dict(Mutable):
         self.maybe: dict[Any, Condition] = {}
         self.others, self.default = open, default
         self.home: str | None = None
+        self.born = birth()
 
     @property
     def open(self) -> str | None:
@@ -326,10 +337,11 @@ class Dict(Mutable):
 class Iter(Mutable):
     """An iterator over known values: a generator, ``iter(...)``, ``zip``, ``map``."""
 
-    __slots__ = ("items", "open", "position")
+    __slots__ = ("born", "items", "open", "position")
 
     def __init__(self, items: Iterable[Value], open: str | None = None) -> None:
         self.items, self.open, self.position = list(items), open, 0
+        self.born = birth()
 
     def snapshot(self) -> int:
         return self.position

@@ -20,6 +20,7 @@ from conv_lint.values import (
     Unknown,
     Value,
     any_shape,
+    birth,
 )
 
 #: A choice among more alternatives than this is unknown.
@@ -32,6 +33,8 @@ class Facts(Mutable):
     ``sizes``: what symbols must be; ``rests``: what unknown leading dimensions are; ``truths``: conditions already
     taken; ``values``: unknown values that a comparison has pinned down.
     """
+
+    born = 0
 
     def __init__(self) -> None:
         self.sizes: dict[Symbol, Dim] = {}
@@ -46,19 +49,32 @@ class Facts(Mutable):
         self.sizes, self.rests, self.truths, self.values = (dict(part) for part in saved)
 
 
-class Journal:
-    """Keeps, for each open branch, the objects as they were before it first changed them."""
+class _Level(dict[Mutable, Any]):
+    """An open branch: objects with their states before it.  ``since``: when it was opened."""
 
     def __init__(self) -> None:
-        self.levels: list[dict[Mutable, Any]] = []
+        super().__init__()
+        self.since = birth()
+
+
+class Journal:
+    """Keeps, for each open branch, the objects as they were before it first changed them.
+
+    What was made in the branch itself is not kept: nobody outside knows it.
+    """
+
+    def __init__(self) -> None:
+        self.levels: list[_Level] = []
 
     def touch(self, target: Mutable) -> None:
         """Call before every change of a mutable value."""
-        if self.levels and target not in self.levels[-1]:
-            self.levels[-1][target] = target.snapshot()
+        if self.levels:
+            level = self.levels[-1]
+            if target.born < level.since and target not in level:
+                level[target] = target.snapshot()
 
     def begin(self) -> None:
-        self.levels.append({})
+        self.levels.append(_Level())
 
     def end(self) -> dict[Mutable, Any]:
         """Close a branch: undo what it changed, and return each changed object's state after it."""

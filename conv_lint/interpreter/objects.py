@@ -12,7 +12,7 @@ from conv_lint.dims import Dim
 from conv_lint.finding import Place
 from conv_lint.ops.rule import LayerRow
 from conv_lint.tree import Tree
-from conv_lint.values import External, Mutable, Tensor, Value
+from conv_lint.values import External, Mutable, Tensor, Value, birth
 
 if TYPE_CHECKING:
     from conv_lint.interpreter.namespace import Namespace
@@ -60,6 +60,7 @@ class Frame(Mutable):
     shape_names: dict[str, Dim] = field(default_factory=dict)
     yields: list[Value] | None = None
     depth: int = 0
+    born: int = field(default_factory=birth, repr=False)
 
     def snapshot(self) -> dict[str, Value]:
         return dict(self.locals)
@@ -110,6 +111,7 @@ class Class(Mutable):
     kind: str = ""
     fields: dict[str, Value] = field(default_factory=dict)
     _mro: tuple[Value, ...] | None = None
+    born: int = field(default_factory=birth, repr=False)
 
     def snapshot(self) -> dict[str, Value]:
         return dict(self.attrs)
@@ -216,6 +218,7 @@ class Instance(Mutable):
     call: Call | None = None
     training: Value = None
     called: bool = False
+    born: int = field(default_factory=birth, repr=False)
 
     def snapshot(self) -> tuple[dict[str, Value], Layer | None, str | None, Value]:
         return dict(self.attrs), self.layer, self.open, self.training
@@ -311,6 +314,7 @@ class Property(Mutable):
 
     getter: Value
     setter: Value = None
+    born: int = 0
 
 
 @dataclass(eq=False)
