@@ -205,7 +205,10 @@ class Machine:
 
     def _substitute(self, symbol: Symbol, value: Dim) -> None:
         known = {symbol: value}
-        sizes = {s: dims.substitute(d, known) for s, d in self.facts.sizes.items()}
+        sizes = dict(self.facts.sizes)
+        for other, dim in self.facts.sizes.items():
+            if isinstance(dim, Expr) and symbol in dim.symbols:
+                sizes[other] = dims.substitute(dim, known)
         sizes[symbol] = value
         self.facts.sizes = sizes
 

@@ -52,7 +52,8 @@ def to_rule(machine: Machine, value: Value) -> Any:
         case Choice():
             if not _is_number(value):
                 return Unknown(value.reason)
-            machine.chosen_size(value)
+            if not isinstance(value.then, bool):
+                machine.chosen_size(value)
             return value
         case Unknown() | External() | int() | float() | complex() | str() | None | Expr():
             return value
