@@ -72,7 +72,10 @@ def construct(machine: Machine, frame: Frame, node: cst.CSTNode | None, made: Cl
     init = made.find("__init__")
     new = made.find("__new__")
     if isinstance(new, Function):
-        return machine.unknown(f"{made.name} makes its objects itself (__new__)", frame, node)
+        fresh = run_function(machine, frame, node, new, with_first(arguments, made))
+        if not isinstance(fresh, Instance) or fresh.cls is not made:
+            return fresh
+        fresh.call, instance = instance.call, fresh
     if made.kind in ("dataclass", "namedtuple") and not isinstance(init, Function):
         return fill(machine, frame, made, instance, arguments)
     if isinstance(init, Function):

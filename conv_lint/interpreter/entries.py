@@ -53,7 +53,17 @@ def run_all(machine: Machine) -> None:
             and value.tree is machine.tree
             and (value not in machine.exercised or machine.models is not None or _configured(machine, value.name))
         ):
+            found = len(machine.findings)
             _attempt(machine, node, partial(_class, machine, namespace.frame, value))
+            if _has_alternatives(value):
+                machine.findings[found:] = [f for f in machine.findings[found:] if f.code != "CONV113"]
+
+
+def _has_alternatives(made: Class) -> bool:
+    """Do several options of a class default to None?  Whoever uses it gives one of them."""
+    init = made.find("__init__")
+    params = init.node.params.params if isinstance(init, Function) else ()
+    return sum(isinstance(p.default, cst.Name) and p.default.value == "None" for p in params) > 1
 
 
 def definitions(module: cst.Module) -> Iterator[cst.FunctionDef | cst.ClassDef]:

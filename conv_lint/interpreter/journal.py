@@ -111,7 +111,9 @@ def join_states(condition: Condition | None, target: Mutable, one: Any, two: Any
         case Instance():
             attrs = _join_dicts(condition, one[0], two[0])
             training = one[3] if one[3] is two[3] else None
-            return attrs, one[1] or two[1], one[2] or two[2], training
+            differ = target.is_container and one[0].keys() != two[0].keys()
+            reason = one[2] or two[2] or ("has members only under a condition" if differ else None)
+            return attrs, one[1] or two[1], reason, training
         case List():
             items, closed = _join_items(condition, one[0], two[0])
             return items, one[1] or two[1] or (None if closed else "length differs between branches")

@@ -9,6 +9,7 @@ import libcst as cst
 
 from conv_lint.dims import Expr, render
 from conv_lint.interpreter import assign
+from conv_lint.interpreter.imports import dotted
 from conv_lint.interpreter.journal import join_states
 from conv_lint.interpreter.machine import Flow, Machine, PythonRaise
 from conv_lint.interpreter.objects import Class, Frame, Instance
@@ -25,8 +26,53 @@ COSTLY = 20_000
 def run_for(machine: Machine, frame: Frame, node: cst.For) -> Flow | None:
     from conv_lint.interpreter.expressions import evaluate
 
+    if _only_fills(node.body):
+        return None
     over = machine.resolve(evaluate(machine, frame, node.iter))
     return for_each(machine, frame, node, over)
+
+
+def _only_fills(body: cst.BaseSuite) -> bool:
+    """Does a loop do nothing but fill parameters in place (``nn.init.ones_(m.weight)``), which changes no shape?"""
+    return all(_is_filling(line) for line in body.body)
+
+
+def _is_filling(line: cst.CSTNode) -> bool:
+    match line:
+        case cst.If(body=body, orelse=other):
+            rest = other is None or (_is_filling(other) if isinstance(other, cst.If) else _only_fills(other.body))
+            return _only_fills(body) and rest
+        case cst.SimpleStatementLine(body=body):
+            return all(_is_filling(small) for small in body)
+        case cst.Expr(value=value):
+            return isinstance(value, cst.SimpleString) or _fills(value)
+        case cst.Assign(targets=[cst.AssignTarget(target=cst.Name())], value=value):
+            return _is_number(value)
+    return isinstance(line, cst.Pass)
+
+
+def _fills(node: cst.BaseExpression) -> bool:
+    """``nn.init.zeros_(...)``, ``m.weight.data.fill_(1)``."""
+    if not isinstance(node, cst.Call):
+        return False
+    names = (dotted(node.func) or "").split(".")
+    return names[-1].endswith("_") and not {"init", "weight", "bias", "data"}.isdisjoint(names[:-1])
+
+
+def _is_number(node: cst.CSTNode) -> bool:
+    """Arithmetic on attributes and numbers (``1.0 / math.sqrt(m.out_features)``), with no other call than math's."""
+    match node:
+        case cst.BinaryOperation(left=left, right=right):
+            return _is_number(left) and _is_number(right)
+        case cst.Call(func=cst.Attribute(value=cst.Name(value="math" | "np" | "numpy")), args=args):
+            return all(_is_number(a.value) for a in args)
+        case cst.UnaryOperation(expression=inner):
+            return _is_number(inner)
+        case cst.Subscript(value=inner):
+            return _is_number(inner)
+        case cst.Attribute(value=inner):
+            return _is_number(inner)
+    return isinstance(node, (cst.Name, cst.Integer, cst.Float))
 
 
 def for_each(machine: Machine, frame: Frame, node: cst.For, over: Value) -> Flow | None:

@@ -371,10 +371,17 @@ def _children(machine: Machine, frame: Frame, module: Instance, arguments: Argum
     return List([v for _, v in module.children()], module.open)
 
 
-@method("modules", "named_modules")
+@method("modules")
 def _modules(machine: Machine, frame: Frame, module: Instance, arguments: Arguments) -> Value:
-    """Weight initialization loops over these; so long as the list is whole they may be run."""
-    return List([m for _, m in walk(module)], module.open or "modules in the order of registration")
+    found = [m for _, m in walk(module)]
+    return Iter(found, next((m.open for m in found if m.open and m.is_container), None))
+
+
+@method("named_modules")
+def _named_modules(machine: Machine, frame: Frame, module: Instance, arguments: Arguments) -> Value:
+    found = list(walk(module))
+    pairs: list[Value] = [(name, m) for name, m in found]
+    return Iter(pairs, next((m.open for _, m in found if m.open and m.is_container), None))
 
 
 @method("parameters", "named_parameters", "buffers", "named_buffers", "state_dict")

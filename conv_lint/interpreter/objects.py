@@ -131,16 +131,20 @@ class Class(Mutable):
         """An attribute along the mro (behind ``after``, for ``super()``); :data:`MISSING` if no class has it.
 
         A library or unknown base that may have it ends the search: it is returned itself, as the answer's owner.
+        torch.nn.Module may have what no later class has, but for its own methods.
         """
         order = self.mro
         start = order.index(after) + 1 if after in order else 0
+        inherited: Inherited | None = None
         for base in order[start:]:
             if isinstance(base, Class):
                 if name in base.attrs:
                     return base.attrs[name]
             elif not (isinstance(base, External) and base.name in _PLAIN_BASES):
-                return Inherited(base, name)
-        return MISSING
+                inherited = inherited or Inherited(base, name)
+                if not (isinstance(base, External) and base.name == "torch.nn.Module") or name in _OF_MODULE:
+                    return inherited
+        return inherited if inherited is not None else MISSING
 
     def library_bases(self) -> Iterator[External]:
         return (b for b in self.mro if isinstance(b, External))
@@ -154,6 +158,14 @@ class Class(Mutable):
         return f"Class({self.name})"
 
 
+#: What torch.nn.Module has itself (torch.nn.Module, its methods and attributes).
+_OF_MODULE = frozenset(
+    "__init__ __call__ __setattr__ __getattr__ __delattr__ __repr__ forward training add_module apply bfloat16 buffers"
+    " children compile cpu cuda double eval extra_repr float get_buffer get_parameter get_submodule half ipu"
+    " load_state_dict modules named_buffers named_children named_modules named_parameters parameters register_buffer"
+    " register_forward_hook register_forward_pre_hook register_full_backward_hook register_module register_parameter"
+    " requires_grad_ set_submodule share_memory state_dict to to_empty train type xpu zero_grad dump_patches".split()
+)
 _PLAIN_BASES = frozenset({"object", "abc.ABC", "typing.Generic", "typing.Protocol", "enum.Enum"})
 
 
@@ -244,6 +256,12 @@ class Instance(Mutable):
         if isinstance(self.cls, External):
             return is_module_name(self.cls.name)
         return isinstance(self.cls, Class) and self.cls.is_module
+
+    @property
+    def is_container(self) -> bool:
+        """Is it a Sequential, a ModuleList or another container, whose members are what it is?"""
+        names = ("Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict")
+        return self.torch_name in [f"torch.nn.{name}" for name in names]
 
     def children(self) -> Iterator[tuple[str, Instance]]:
         """The modules that it holds, in order, by name."""

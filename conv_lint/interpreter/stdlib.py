@@ -24,6 +24,11 @@ class Factory:
     value: Value
 
 
+@native("builtins.object.__new__")
+def _new(c: Context, cls: Value, *values: Value, **more: Value) -> Value:
+    return Instance(cls) if isinstance(cls, Class) else Unknown("an object of something unknown")
+
+
 @native("functools.partial", "functools.partialmethod")
 def _partial(c: Context, function: Value, *args: Value, **kwargs: Value) -> Value:
     return Partial(function, args, kwargs)
