@@ -44,12 +44,25 @@ def assign(machine: Machine, frame: Frame, target: cst.CSTNode, value: Value) ->
             bind(machine, frame, name, value)
         case cst.Tuple(elements=elements) | cst.List(elements=elements):
             unpack(machine, frame, target, elements, value)
+        case cst.Attribute(
+            value=cst.Attribute(value=base, attr=cst.Name(value="__new__")), attr=cst.Name("__defaults__")
+        ):
+            _set_defaults(machine, frame, base, value)
         case cst.Attribute(value=base, attr=attr):
             _set_attribute(machine, frame, base, attr.value, value)
         case cst.Subscript():
             _set_item(machine, frame, target, value)
         case cst.StarredElement(value=inner):
             assign(machine, frame, inner, value)
+
+
+def _set_defaults(machine: Machine, frame: Frame, node: cst.BaseExpression, value: Value) -> None:
+    """``Args.__new__.__defaults__ = (None,) * 3`` of a named tuple: the defaults of its last fields."""
+    from conv_lint.interpreter.expressions import evaluate
+
+    made, values = machine.resolve(evaluate(machine, frame, node)), machine.resolve(value)
+    if isinstance(made, Class) and isinstance(values, tuple) and 0 < len(values) <= len(made.fields):
+        made.fields.update(zip(list(made.fields)[-len(values) :], values))
 
 
 def run_assign(machine: Machine, frame: Frame, node: cst.Assign) -> None:

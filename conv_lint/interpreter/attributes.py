@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import libcst as cst
 
 from conv_lint.interpreter import tensors
@@ -24,6 +26,9 @@ from conv_lint.interpreter.objects import (
 )
 from conv_lint.interpreter.sequences import members
 from conv_lint.values import Apart, Choice, Dict, External, Iter, List, Tensor, Unknown, Value
+
+if TYPE_CHECKING:
+    from conv_lint.interpreter.libraries import Context
 
 _NAMES = ("__name__", "__qualname__", "__module__", "__doc__")
 
@@ -124,10 +129,23 @@ def find(machine: Machine, frame: Frame, base: Instance, name: str) -> Value:
         return Dict(base.attrs, "attributes")
     if name == "training" and base.is_module:
         return base.training if base.training is not None else machine.training
+    if name in ("_replace", "_asdict") and isinstance(base.cls, Class) and base.cls.kind == "namedtuple":
+        return _of_namedtuple(base, name)
     value = base.cls.find(name) if isinstance(base.cls, Class) else Inherited(base.cls, name)
     if isinstance(value, Inherited):
         return _inherited(machine, base, value)
     return value if value is MISSING else bind(machine, frame, base, value)
+
+
+def _of_namedtuple(base: Instance, name: str) -> Native:
+    """``args._replace(stride=1)``, ``args._asdict()``."""
+
+    def replaced(c: Context) -> Value:
+        if c.arguments.others:
+            return Unknown("a named tuple with fields that are not known")
+        return Instance(base.cls, {**base.attrs, **c.arguments.kwargs})
+
+    return Native(name, replaced if name == "_replace" else lambda c: Dict(base.attrs))
 
 
 def bind(machine: Machine, frame: Frame, receiver: Value, value: Value) -> Value:
@@ -176,6 +194,8 @@ def _of_class(machine: Machine, frame: Frame, base: Class, name: str) -> Value:
         return name
     if name == "__mro__":
         return base.mro
+    if name == "_fields" and base.kind == "namedtuple":
+        return tuple(base.fields)
     if base.kind == "enum" and name in base.fields:
         return base.fields[name]
     value = base.find(name)
