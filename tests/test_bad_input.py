@@ -13,7 +13,7 @@ from conv_lint import check_source, source
 from conv_lint.flake8_plugin import Plugin
 from tests.test_flake8 import flake8
 
-SECONDS = 12
+SECONDS = 14
 HEAD = "import torch\nfrom torch import nn\n"
 FAULT = "nn.Conv2d(3, 8, 3, groups=2)\n"
 NET = f"""{HEAD}

@@ -23,7 +23,7 @@ KINDS = ("clean", "faulty", "lessons")
 BAD_INPUT = sorted(p for p in (FIXTURES / "bad_input").rglob("*.py") if p.name != "__init__.py")
 #: Rules about what torch does without a word, so that no run of torch can confirm them.
 ACCEPTED = {"CONV301", "CONV302", "CONV407", "CONV504"}
-SECONDS = 10
+SECONDS = 14
 HANGS = 60
 
 torch.set_num_threads(1)

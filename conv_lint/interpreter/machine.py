@@ -44,7 +44,7 @@ class Limits:
 
     steps: int = 1_500_000
     entry_steps: int = 400_000
-    seconds: float = 5.0
+    seconds: float = 8.0
     depth: int = 50
     rounds: int = 2_000
 
