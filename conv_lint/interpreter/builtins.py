@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins as python
+import sys
 from typing import Any
 
 from conv_lint import dims
@@ -405,6 +406,9 @@ def _layer_is_a(value: Instance, name: str) -> bool | None:
         return "InstanceNorm" in mine
     if last.startswith("_"):
         return None
+    top = name.partition(".")[0]
+    if isinstance(value.cls, External) and top not in ("torch", *sys.stdlib_module_names):
+        return False  # a class of torch does not derive from one of another package
     return False if name.startswith(("torch.nn.", "builtins.")) else None
 
 

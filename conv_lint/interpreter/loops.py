@@ -26,13 +26,13 @@ COSTLY = 20_000
 def run_for(machine: Machine, frame: Frame, node: cst.For) -> Flow | None:
     from conv_lint.interpreter.expressions import evaluate
 
-    if _only_fills(node.body):
+    if only_fills(node.body):
         return None
     over = machine.resolve(evaluate(machine, frame, node.iter))
     return for_each(machine, frame, node, over)
 
 
-def _only_fills(body: cst.BaseSuite) -> bool:
+def only_fills(body: cst.BaseSuite) -> bool:
     """Does a loop do nothing but fill parameters in place (``nn.init.ones_(m.weight)``), which changes no shape?"""
     return all(_is_filling(line) for line in body.body)
 
@@ -40,8 +40,8 @@ def _only_fills(body: cst.BaseSuite) -> bool:
 def _is_filling(line: cst.CSTNode) -> bool:
     match line:
         case cst.If(body=body, orelse=other):
-            rest = other is None or (_is_filling(other) if isinstance(other, cst.If) else _only_fills(other.body))
-            return _only_fills(body) and rest
+            rest = other is None or (_is_filling(other) if isinstance(other, cst.If) else only_fills(other.body))
+            return only_fills(body) and rest
         case cst.SimpleStatementLine(body=body):
             return all(_is_filling(small) for small in body)
         case cst.Expr(value=value):

@@ -413,7 +413,14 @@ def _itself(machine: Machine, frame: Frame, module: Instance, arguments: Argumen
 
 @method("apply")
 def _apply(machine: Machine, frame: Frame, module: Instance, arguments: Arguments) -> Value:
-    """Weight initialization: the function is not run, since it changes numbers and no shapes."""
+    """The function is called on each module, unless all that it does is to fill parameters."""
+    from conv_lint.interpreter.loops import only_fills
+
+    function = argument(arguments, 0, "fn")
+    node = function.node if isinstance(function, Function) else None
+    if isinstance(node, cst.FunctionDef) and not only_fills(node.body):
+        for _, part in reversed(list(walk(module))):
+            call_value(machine, frame, None, function, [part], {})
     return module
 
 
