@@ -168,12 +168,19 @@ def _examples(machine: Machine, namespace: Namespace, node: cst.Module | cst.Fun
                 _examples(machine, namespace, inner)
 
 
+#: What examples take for given where their file does not import it.
+_GIVEN = {"torch": "torch", "nn": "torch.nn", "F": "torch.nn.functional", "np": "numpy"}
+
+
 def _run_examples(machine: Machine, namespace: Namespace, text: str, first: tuple[int, int]) -> None:
     try:
         tree = Tree(machine.tree.path, text, *first)
     except cst.ParserSyntaxError:
         return
     frame = Frame(tree, namespace)
+    for name, library in _GIVEN.items():
+        if namespace.get(name) is MISSING:
+            frame.locals[name] = External(library)
     machine.is_example = True
     try:
         for statement in tree.module.body:
