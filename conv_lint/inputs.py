@@ -338,7 +338,7 @@ def _guess(body: str) -> Declared | None:
             return None
         declared = _declared(_bracketed(inner), body)
     else:
-        tokens = _crossed(inner)
+        tokens = _crossed(inner) or _bare(inner)
         # 3 x 3 x 3 and KxK are kernels; 2 x N is as likely a product.
         if len(set(tokens)) < 2 or (len(tokens) == 2 and tokens[0].isdigit()):
             return None
@@ -387,6 +387,17 @@ def _split(text: str, separates: Callable[[str], bool] = ",".__eq__) -> list[str
             tokens[-1] += letter
     tokens = [t.strip() for t in tokens]
     return tokens[:-1] if tokens[-1] == "" else tokens
+
+
+_BATCH = frozenset("b n bs nb batch batch_size batchsize".split())
+
+
+def _bare(text: str) -> list[str]:
+    """``batch, 64, 56, 56`` and ``bs,c//2,1,1``: a name of the batch and two sizes or more; empty for anything else."""
+    tokens = _split(text)
+    if len(tokens) < 3 or tokens[0].lower() not in _BATCH or any(" " in t for t in tokens):
+        return []
+    return tokens if all(_NUMBER.match(t) or _arithmetic(t) is not None for t in tokens) else []
 
 
 def _crossed(text: str) -> list[str]:
