@@ -138,7 +138,8 @@ def test_comments(text: str, name: str | None, sizes: tuple[object, ...] | None)
 ORDINARY = """
 #|# noqa|# noqa: E501|# type: ignore|# type: (B, C, H)|# TODO (B, C)|# TODO: (B, C)|# NOTE: (B, C)|# fmt: (B, C)
 # 3x3 conv|# 3x3|# 3 x 3|# 3x3x3|# K x K|# 2 x N|# 2 layers|# max|# 4x|# hexbox
-# (see paper)|# x: the input|# batch, of 64, images|# batch, 64|# width, 64, 56, 56|# B, C, H, W = x.shape|# nn.Conv2d(3, 64)|# x: (B, C) the input
+# batch, of 64, images|# batch, 64|# width, 64, 56, 56
+# (see paper)|# x: the input|# B, C, H, W = x.shape|# nn.Conv2d(3, 64)|# x: (B, C) the input
 # (0, 1)|# (3, 3)|# (3, 3, 3)|# (0, 2, 3, 1)|# [0, 1, 2]|# (1, 2, 3)|# x = (3, 2, 5)|# (0.5, 0.5, 0.5)
 # (i, j, k)|# (x, y)|# (x*2, y*2)|# (x_min, y_min, x_max, y_max)|# (h, c)|# ((B, C), H)|# (f(x), B)
 # (B, 3]|# [B, 3)|# (B, 3))|# (B,, C)|# (B)|# (B, C, H, W) -> (B, H, W, C)|# (B, ..., C)|# (N, *, C)|# (٣, B)
