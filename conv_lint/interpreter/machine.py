@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from conv_lint.interpreter.demands import Demands
 from conv_lint.values import Choice, Condition, Dict, Rest, Shape, Tensor, Unknown, Value
 
+#: So many sizes may hang on one condition; further ones are not known where it is.
+MAX_LINKS = 16
+
 
 class OutOfBudget(Exception):
     """The work allowed for the file, or for one entry, is used up."""
@@ -214,9 +217,16 @@ class Machine:
 
     def chosen_size(self, choice: Choice) -> Expr:
         """One of two numbers as a size; it is known as soon as the condition is."""
+        links = self.links.setdefault(choice.condition.key, {})
+        sign = choice.condition.negated
+        for known in links.values():
+            if (known.then, known.other, known.condition.negated) == (choice.then, choice.other, sign):
+                choice.size_ = known.size()  # the same two numbers are one size
+                return choice.size_
         size = choice.size()
-        (symbol,) = size.symbols
-        self.links.setdefault(choice.condition.key, {})[symbol] = choice
+        if len(links) < MAX_LINKS:
+            (symbol,) = size.symbols
+            links[symbol] = choice
         return size
 
     def _strain(self, a: Dim, b: Dim) -> None:
