@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import libcst as cst
@@ -26,37 +26,65 @@ COSTLY = 20_000
 def run_for(machine: Machine, frame: Frame, node: cst.For) -> Flow | None:
     from conv_lint.interpreter.expressions import evaluate
 
-    if only_fills(node.body):
-        return None
     over = machine.resolve(evaluate(machine, frame, node.iter))
+    if node.orelse is None and only_fills(node.body):
+        for name in _assigned(node.body):
+            assign.bind(machine, frame, name, Unknown("was set in a loop that fills parameters"))
+        return None
     return for_each(machine, frame, node, over)
 
 
 def only_fills(body: cst.BaseSuite) -> bool:
-    """Does a loop do nothing but fill parameters in place (``nn.init.ones_(m.weight)``), which changes no shape?"""
-    return all(_is_filling(line) for line in body.body)
+    """Does a block do nothing but fill parameters in place (``nn.init.ones_(m.weight)``), which changes no shape?
+
+    It may compute numbers for that, ``bound = 1 / math.sqrt(m.in_features)``.
+    """
+    statements = list(_simple_statements(body))
+    return any(map(_fills, statements)) and all(
+        _fills(s) or isinstance(s, cst.Pass) or _is_docstring(s) or _sets_number(s) for s in statements
+    )
 
 
-def _is_filling(line: cst.CSTNode) -> bool:
-    match line:
-        case cst.If(body=body, orelse=other):
-            rest = other is None or (_is_filling(other) if isinstance(other, cst.If) else only_fills(other.body))
-            return only_fills(body) and rest
-        case cst.SimpleStatementLine(body=body):
-            return all(_is_filling(small) for small in body)
-        case cst.Expr(value=value):
-            return isinstance(value, cst.SimpleString) or _fills(value)
+def _simple_statements(body: cst.BaseSuite) -> Iterator[cst.CSTNode]:
+    """The statements of a block that hold no other, those in its conditions too; whatever else it holds as it is."""
+    for line in body.body:
+        if isinstance(line, cst.If):
+            branch: cst.If | cst.Else | None = line
+            while branch is not None:
+                yield from _simple_statements(branch.body)
+                branch = branch.orelse if isinstance(branch, cst.If) else None
+        elif isinstance(line, cst.SimpleStatementLine):
+            yield from line.body
+        else:
+            yield line
+
+
+def _fills(node: cst.CSTNode) -> bool:
+    """``nn.init.zeros_(...)``, ``m.weight.data.fill_(1)``."""
+    if not isinstance(node, cst.Expr) or not isinstance(node.value, cst.Call):
+        return False
+    names = dotted(node.value.func).split(".")
+    return names[-1].endswith("_") and not {"init", "weight", "bias", "data"}.isdisjoint(names[:-1])
+
+
+def _is_docstring(node: cst.CSTNode) -> bool:
+    return isinstance(node, cst.Expr) and isinstance(node.value, cst.SimpleString)
+
+
+def _sets_number(node: cst.CSTNode) -> bool:
+    match node:
         case cst.Assign(targets=[cst.AssignTarget(target=cst.Name())], value=value):
             return _is_number(value)
-    return isinstance(line, cst.Pass)
+    return False
 
 
-def _fills(node: cst.BaseExpression) -> bool:
-    """``nn.init.zeros_(...)``, ``m.weight.data.fill_(1)``."""
-    if not isinstance(node, cst.Call):
-        return False
-    names = (dotted(node.func) or "").split(".")
-    return names[-1].endswith("_") and not {"init", "weight", "bias", "data"}.isdisjoint(names[:-1])
+def _assigned(body: cst.BaseSuite) -> list[str]:
+    """The names that the block of a loop that fills parameters has set."""
+    return [
+        s.targets[0].target.value
+        for s in _simple_statements(body)
+        if isinstance(s, cst.Assign) and isinstance(s.targets[0].target, cst.Name)
+    ]
 
 
 def _is_number(node: cst.CSTNode) -> bool:
@@ -66,11 +94,7 @@ def _is_number(node: cst.CSTNode) -> bool:
             return _is_number(left) and _is_number(right)
         case cst.Call(func=cst.Attribute(value=cst.Name(value="math" | "np" | "numpy")), args=args):
             return all(_is_number(a.value) for a in args)
-        case cst.UnaryOperation(expression=inner):
-            return _is_number(inner)
-        case cst.Subscript(value=inner):
-            return _is_number(inner)
-        case cst.Attribute(value=inner):
+        case cst.UnaryOperation(expression=inner) | cst.Subscript(value=inner) | cst.Attribute(value=inner):
             return _is_number(inner)
     return isinstance(node, (cst.Name, cst.Integer, cst.Float))
 
@@ -110,8 +134,8 @@ def for_each(machine: Machine, frame: Frame, node: cst.For, over: Value) -> Flow
 def _is_stable(machine: Machine, frame: Frame, node: cst.For, item: Value, steps: int) -> bool:
     """Would the rest of a long loop (the epochs of a training) repeat what was seen?
 
-    One more round is run; if it changes nothing but names, and numbers in lists, and the rest would cost much, then
-    the lists are left open and the loop ends.
+    One more round is run.  If it changes only numbers, those of names and those in lists, and the rest would cost
+    much, then these numbers are unknown from here on and the loop ends.
     """
     if steps < COSTLY or not isinstance(item, int):
         return False
@@ -125,20 +149,30 @@ def _is_stable(machine: Machine, frame: Frame, node: cst.For, item: Value, steps
     finally:
         before = dict(machine.journal.levels[-1])
         after = machine.journal.end()
-    grown: list[List] = []
-    for target, state in after.items():
-        if isinstance(target, (Instance, List, Dict)) and not before[target][0]:
-            continue  # made in this round
-        if isinstance(target, (Instance, Class, Dict)) and _differs(state, before[target]):
-            return False
-        if isinstance(target, List) and _differs(state, before[target]):
-            if any(isinstance(v, (Instance, Tensor, List, tuple)) for v in state[0][len(before[target][0]) :]):
+    changed = {target: state for target, state in after.items() if _differs(state, before[target])}
+    numbers: dict[Frame, list[str]] = {}
+    for target, state in changed.items():
+        if isinstance(target, Frame):
+            numbers[target] = [name for name, value in state.items() if _differs(value, before[target].get(name))]
+            if not all(_is_plain(state[name]) for name in numbers[target]):
                 return False
-            grown.append(target)
-    for target in grown:
+        elif isinstance(target, List):
+            if not all(_is_plain(value) for value in state[0][len(before[target][0]) :]):
+                return False
+        elif isinstance(target, (Instance, Class, Dict)):
+            return False
+    for target in changed:
         machine.journal.touch(target)
-        target.open = "items are added in a long loop"
+        if isinstance(target, Frame):
+            target.locals.update((name, Unknown("changes in a long loop")) for name in numbers[target])
+        elif isinstance(target, List):
+            target.open = "items are added in a long loop"
     return True
+
+
+def _is_plain(value: Value) -> bool:
+    """A number, a text or something unknown: no tensor, no module, and nothing that may hold one."""
+    return isinstance(value, (int, float, str, type(None), Expr, Unknown))
 
 
 def _body(machine: Machine, frame: Frame, body: cst.BaseSuite) -> Flow | None:
