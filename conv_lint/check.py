@@ -81,6 +81,10 @@ def check(
 WITNESSES = 3
 
 
+#: What is wrong with a tensor itself, whoever uses it: its number of dimensions, or their order.
+OF_ONE_TENSOR = frozenset({"CONV401", "CONV403", "CONV408"})
+
+
 def _gathered(findings: Iterable[Finding]) -> list[Finding]:
     """What many layers say of one producer is one finding, at the producer."""
     groups: dict[object, list[Finding]] = {}
@@ -90,7 +94,7 @@ def _gathered(findings: Iterable[Finding]) -> list[Finding]:
         key: object = id(finding)
         if place is not None and place.file is finding.place.file and isinstance(takes, int) and isinstance(given, int):
             key = (finding.code, place.key, Fraction(takes, given or 1))
-        elif place is not None and finding.code.startswith("CONV4"):
+        elif place is not None and finding.code in OF_ONE_TENSOR:
             # The tensor has the wrong number of dimensions, or the wrong order: that is said where it is first used.
             if (finding.code, place.key) in groups:
                 continue

@@ -14,9 +14,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
-from conv_lint import dims
-from conv_lint.dims import Dim
+if TYPE_CHECKING:
+    from conv_lint.dims import Dim
 
 Size = int | str
 _ENTRY = re.compile(r"([\w.*?\[\]!-]+)\s*=\s*")
@@ -36,6 +37,8 @@ class Inputs:
 
     def sizes(self) -> list[tuple[Dim, ...]]:
         """The shapes with a symbol for each name, the same for all inputs."""
+        from conv_lint import dims  # every run of flake8 reads the option, and few files need sizes
+
         names: dict[str, Dim] = {}
         return [
             tuple(size if isinstance(size, int) else names.setdefault(size, dims.symbol(size)) for size in shape)
@@ -86,7 +89,7 @@ def _is_name(value: object) -> bool:
     return isinstance(value, str) and "," not in value
 
 
-def sizes_for(inputs: Sequence[Inputs], name: str) -> list[tuple[Dim, ...]] | None:
+def shapes_for(inputs: Sequence[Inputs], name: str) -> list[tuple[Dim, ...]] | None:
     """The shapes that are configured for a name; of several patterns the last one that matches."""
     found = [one for one in inputs if one.matches(name)]
     return found[-1].sizes() if found else None

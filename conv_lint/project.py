@@ -126,8 +126,8 @@ def _touched(node: ast.stmt) -> set[str]:
 class Project:
     """Finds the file behind a dotted name, as Python's import system would from the linted file.
 
-    ``path``: the linted file.  Roots: the folder above its outermost package, its own folder, then ``sys.path`` of the
-    running interpreter (installed packages' sources).
+    ``path``: the linted file.  Roots: the folder above its outermost package, its own folder, then the folders of
+    installed packages (``site-packages``) on ``sys.path`` of the running interpreter.
     """
 
     def __init__(self, path: str) -> None:
@@ -164,10 +164,7 @@ class Project:
 
     def defines(self, folder: str, name: str) -> str | None:
         """The one module in a folder that defines a function or class of this name at its top level."""
-        wanted = re.compile(rf"^(?:def|class) {re.escape(name)}\b", re.MULTILINE)
-        paths = sorted(glob.glob(os.path.join(glob.escape(folder), "*.py")))
-        found = [path for path in paths if _mentions(path, wanted)]
-        return os.path.splitext(os.path.basename(found[0]))[0] if len(found) == 1 else None
+        return _definer(folder, name)
 
     def outline(self, path: str) -> Outline | None:
         """The outline of a file; the same file is read once in a process while it does not change."""
@@ -176,6 +173,14 @@ class Project:
         except OSError:
             return None
         return _read_outline(path, stamp.st_mtime_ns, stamp.st_size)
+
+
+@functools.lru_cache(maxsize=512)
+def _definer(folder: str, name: str) -> str | None:
+    wanted = re.compile(rf"^(?:def|class) {re.escape(name)}\b", re.MULTILINE)
+    paths = sorted(glob.glob(os.path.join(glob.escape(folder), "*.py")))
+    found = [path for path in paths if _mentions(path, wanted)]
+    return os.path.splitext(os.path.basename(found[0]))[0] if len(found) == 1 else None
 
 
 def _mentions(path: str, pattern: re.Pattern[str]) -> bool:

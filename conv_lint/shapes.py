@@ -11,7 +11,7 @@ import libcst as cst
 from conv_lint import source
 from conv_lint.check import RECURSION
 from conv_lint.dims import render_shape
-from conv_lint.interpreter.demands import LARGEST, Demands, accepted
+from conv_lint.interpreter.demands import Demands, accepted
 from conv_lint.interpreter.entries import run_all
 from conv_lint.interpreter.machine import Limits, Machine
 from conv_lint.project import Project
@@ -24,7 +24,8 @@ class Contract:
 
     ``shape``: the input in words, ``(B, 3, H, W)``.  ``sizes``: for each free size, or for several that must be alike,
     which are accepted, in words.  ``smallest``: the smallest square input for one sample.  ``accepted``: the sizes from
-    1 to :data:`LARGEST` that a square input may have.  ``problem``: why nothing else is said.
+    1 to :data:`~conv_lint.interpreter.demands.LARGEST` that a square input may have.  ``problem``: why nothing else is
+    said.
     """
 
     path: str
@@ -76,13 +77,10 @@ def _contract(path: str, demands: Demands) -> Contract:
         made.problem = "too little is known of its input; 'conv-lint check --unknowns' says why"
     else:
         made.shape = render_shape(demands.shape)
-        answers = accepted(demands)
+        made.accepted, answers = accepted(demands)
         made.sizes = {axis: str(sizes) for axis, sizes in answers.items()}
-        axes = demands.axes
-        alike = [n for n in range(1, LARGEST + 1) if demands.accepts(dict.fromkeys(axes, n))] if axes else []
-        made.accepted = tuple(alike)
-        if alike:
-            names = {d: str(alike[0]) for d in axes}
+        if made.accepted:
+            names = dict.fromkeys(demands.axes, str(made.accepted[0]))
             words = made.shape.strip("()").split(", ")
             made.smallest = f"({', '.join(names.get(w, '1' if w == 'B' else w) for w in words)})"
     return made

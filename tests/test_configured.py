@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from conv_lint.check import check
-from conv_lint.configured import Inputs, parse, sizes_for
+from conv_lint.configured import Inputs, parse, shapes_for
 
 
 @pytest.mark.parametrize(
@@ -41,9 +41,9 @@ def test_what_is_refused_in_one_line(value: object) -> None:
 
 def test_names_match_whole_or_by_their_last_part() -> None:
     inputs = parse("Net=1,1\nmodels.*.UNet=2,2\n*Net=3,3\nmodels.deep.Net=4,4")
-    assert sizes_for(inputs, "models.deep.Net") == [(4, 4)]
-    assert sizes_for(inputs, "models.deep.UNet") == [(3, 3)]
-    assert sizes_for(inputs, "other.Encoder") is None
+    assert shapes_for(inputs, "models.deep.Net") == [(4, 4)]
+    assert shapes_for(inputs, "models.deep.UNet") == [(3, 3)]
+    assert shapes_for(inputs, "other.Encoder") is None
     two = parse("Pair=B,3;B,4")[0].sizes()
     assert two[0][0] is two[1][0]
 

@@ -15,7 +15,6 @@ import libcst as cst
 
 from conv_lint import ops
 from conv_lint.dims import Expr
-from conv_lint.finding import Place
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.namespace import LazyImport
 from conv_lint.interpreter.objects import Instance
@@ -37,9 +36,6 @@ class Coverage:
     @property
     def total(self) -> int:
         return self.checked + self.unknown + self.never
-
-    def __str__(self) -> str:
-        return f"{self.name or 'outside classes'}: {self.checked} of {self.total} layer calls checked"
 
 
 def note_call(machine: Machine, module: Instance, inputs: list[Value]) -> None:
@@ -130,16 +126,3 @@ def _is_layer(machine: Machine, function: cst.BaseExpression) -> bool:
         value = External(".".join(filter(None, (value.module, value.name))))
     row = ops.LAYERS.get(".".join([value.name, *names])) if isinstance(value, External) else None
     return row is not None and row.rule is not None
-
-
-def most_wanted(found: list[Coverage]) -> tuple[str, int] | None:
-    """The reason behind most of the layers that could not be checked, and how many."""
-    total: Counter[str] = Counter()
-    for one in found:
-        total.update(one.reasons)
-    return total.most_common(1)[0] if total else None
-
-
-def place_of(machine: Machine, reason: str) -> Place | None:
-    """Where something was not understood."""
-    return next((n.place for n in machine.notes if n.reason == reason and n.place is not None), None)

@@ -16,7 +16,7 @@ from conv_lint.interpreter import tensors as pieces
 from conv_lint.interpreter.calls import call_method
 from conv_lint.interpreter.libraries import Context, native
 from conv_lint.interpreter.machine import PythonRaise
-from conv_lint.interpreter.objects import Class, Instance, Native
+from conv_lint.interpreter.objects import Class, Function, Instance, Native
 from conv_lint.interpreter.sequences import items_of
 from conv_lint.values import Dict, External, List, Shape, Stream, Tensor, Unknown, Value
 
@@ -38,7 +38,7 @@ def picture(channels: Dim, height: Dim, width: Dim) -> Instance:
 
     def resize(c: Context, size: Value, *more: Value) -> Value:
         if isinstance(size, tuple) and len(size) == 2:
-            return picture(channels, _size(size[1]), _size(size[0]))
+            return picture(channels, as_size(size[1]), as_size(size[0]))
         return picture(channels, dims.unknown(1), dims.unknown(1))
 
     made.attrs["convert"] = Native("convert", convert)
@@ -46,7 +46,8 @@ def picture(channels: Dim, height: Dim, width: Dim) -> Instance:
     return made
 
 
-def _size(value: Value) -> Dim:
+def as_size(value: Value) -> Dim:
+    """A size that an option gives, or one that is not known."""
     return value if isinstance(value, (int, Expr)) and not isinstance(value, bool) else dims.unknown(1)
 
 
@@ -158,7 +159,7 @@ def _pair(size: Value) -> tuple[Dim, Dim] | None:
     if isinstance(size, List) and not size.open:
         size = tuple(size.items)
     if isinstance(size, tuple) and len(size) == 2:
-        return _size(size[0]), _size(size[1])
+        return as_size(size[0]), as_size(size[1])
     if isinstance(size, tuple) and len(size) == 1:
         size = size[0]
     if isinstance(size, (int, Expr)) and not isinstance(size, bool):
@@ -186,7 +187,7 @@ def _padded(image: Image, padding: Value, *values: Value, **more: Value) -> Imag
 
 @transform("Grayscale")
 def _gray(image: Image, num_output_channels: Value = 1) -> Image | None:
-    return _size(num_output_channels), image[1], image[2]
+    return as_size(num_output_channels), image[1], image[2]
 
 
 @native("torchvision.transforms.ToTensor", "torchvision.transforms.PILToTensor", "torchvision.transforms.v2.ToTensor",
@@ -339,10 +340,10 @@ def _fake(c: Context, size: Value = 1000, image_size: Value = (3, 224, 224), num
     def item(c: Context) -> Value:
         if sizes is None or len(sizes) != 3:
             return Unknown("an item of a dataset of unknown size")
-        image: Value = picture(*(_size(s) for s in sizes))
+        image: Value = picture(*(as_size(s) for s in sizes))
         return c.call(transform, image) if transform is not None else image, Unknown("a label", "label")
 
-    return dataset(item, _size(size))
+    return dataset(item, as_size(size))
 
 
 @native("torch.utils.data.TensorDataset")
@@ -377,11 +378,11 @@ def item_of(c: Context, source: Value) -> Value:
     """``dataset[i]`` for some ``i``."""
     if not isinstance(source, Instance):
         return Unknown("an item of an unknown dataset")
-    is_own = isinstance(source.cls, Class) and source.cls.find("__getitem__") is not None
     index = dims.symbol("index", 0)
-    if not is_own:
-        getter = source.attrs.get("__getitem__")
-        return c.call(getter, index) if getter is not None else Unknown("an item of an unknown dataset")
+    if "__getitem__" in source.attrs:
+        return c.call(source.attrs["__getitem__"], index)
+    if not isinstance(source.cls, Class) or not isinstance(source.cls.find("__getitem__"), Function):
+        return Unknown("an item of an unknown dataset")
     try:
         with c.machine.quiet():  # what it reads from files is not known
             return call_method(c.machine, c.frame, source, "__getitem__", [index])

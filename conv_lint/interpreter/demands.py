@@ -169,10 +169,6 @@ class Accepted:
             return f"{first} and every {step} more"
         return _runs(sizes)
 
-    @property
-    def smallest(self) -> int | None:
-        return self.sizes[0] if self.sizes else None
-
 
 def _runs(sizes: Sequence[int]) -> str:
     """``17 to 24, 41 to 48, ...``"""
@@ -186,18 +182,18 @@ def _runs(sizes: Sequence[int]) -> str:
     return ", ".join(words[:4]) + (", ..." if len(words) > 4 else "")
 
 
-def accepted(demands: Demands) -> dict[str, Accepted]:
-    """The accepted sizes of each axis; of all axes together where they are accepted only alike."""
+def accepted(demands: Demands) -> tuple[tuple[int, ...], dict[str, Accepted]]:
+    """The accepted sizes of a square input, and those of each axis; of all axes together where they are the same."""
     axes = list(demands.axes)
-    alike = [n for n in range(1, LARGEST + 1) if demands.accepts(dict.fromkeys(axes, n))]
-    together = {" and ".join(axes): Accepted(tuple(alike))} if axes else {}
+    if not axes:
+        return (), {}
+    alike = tuple(n for n in range(1, LARGEST + 1) if demands.accepts(dict.fromkeys(axes, n)))
+    together = {" and ".join(axes): Accepted(alike)}
     if len(axes) < 2 or not alike:
-        return together
+        return alike, together
     roomy = alike[-1]
     apart: dict[str, Accepted] = {}
     for axis in axes:
         sizes = dict.fromkeys(axes, roomy)
         apart[axis] = Accepted(tuple(n for n in range(1, LARGEST + 1) if demands.accepts({**sizes, axis: n})))
-    if len({a.sizes for a in apart.values()}) == 1 and next(iter(apart.values())).sizes == tuple(alike):
-        return together
-    return apart
+    return alike, together if {a.sizes for a in apart.values()} == {alike} else apart

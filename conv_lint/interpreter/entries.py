@@ -14,11 +14,10 @@ from functools import partial
 import libcst as cst
 
 from conv_lint import dims
-from conv_lint.configured import sizes_for
+from conv_lint.configured import shapes_for
 from conv_lint.docstrings import examples
 from conv_lint.finding import Place, Step
-from conv_lint.inputs import Malformed, from_annotation
-from conv_lint.inputs import sizes_for as sizes_of
+from conv_lint.inputs import Malformed, from_annotation, sizes_for
 from conv_lint.interpreter.calls import Arguments, call_value, call_with
 from conv_lint.interpreter.demands import ACCEPTED, Demands
 from conv_lint.interpreter.imports import dotted
@@ -137,8 +136,9 @@ def _isolated(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) 
     raised = False
     _reset(machine)
     machine.entry_start = machine.steps
-    facts, journal, peeks = machine.facts, machine.journal, machine.peeks
+    facts, journal, peeks, links = machine.facts, machine.journal, machine.peeks, machine.links
     machine.facts, machine.journal, machine.peeks = Facts(), Journal(), dict(peeks)
+    machine.links = {key: dict(sizes) for key, sizes in links.items()}
     machine.journal.begin()
     try:
         entry()
@@ -147,7 +147,7 @@ def _isolated(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) 
         _note_end(machine, node, error)
         del machine.journal.levels[1:]
     machine.journal.end()
-    machine.facts, machine.journal, machine.peeks = facts, journal, peeks
+    machine.facts, machine.journal, machine.peeks, machine.links = facts, journal, peeks, links
     _reset(machine)
     return raised
 
@@ -297,7 +297,7 @@ def _observed(machine: Machine, module: Instance, arguments: Arguments, call: Ca
 
 def _configured(machine: Machine, name: str) -> list[Value] | None:
     """The inputs that the option ``conv-inputs`` gives to a class or a factory of the file."""
-    shapes = sizes_for(machine.inputs, f"{machine.project.name}.{name}") if machine.inputs else None
+    shapes = shapes_for(machine.inputs, f"{machine.project.name}.{name}") if machine.inputs else None
     if shapes is None:
         return None
     step = "the input, by conv-inputs"
@@ -369,7 +369,7 @@ def _of_fields(frame: Frame, made: Class) -> Instance:
             with contextlib.suppress(Malformed):
                 declared = from_annotation(text.strip("\"' "))
                 if declared is not None:
-                    sizes = sizes_of(declared, {})
+                    sizes = sizes_for(declared, {})
                     place = Place(made.tree, small)
                     shape = any_shape(f"the number of dimensions of {name}") if declared.rest else Shape(sizes)
                     step = Step(f"the field {name}", place, tuple(shape.known))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from conv_lint import dims
-from conv_lint.dims import Dim, Expr
+from conv_lint.dims import Dim
 from conv_lint.finding import Step
+from conv_lint.interpreter.data import as_size
 from conv_lint.interpreter.libraries import Context, native
 from conv_lint.interpreter.objects import Native
 from conv_lint.interpreter.sequences import items_of
@@ -23,10 +24,6 @@ def _sizes(value: Value) -> tuple[Dim, ...] | None:
     if isinstance(value, Tensor) and value.shape.rest is None and len(value.shape) in (2, 3):
         return tuple(value.shape)
     return None
-
-
-def _size(value: Value) -> Dim:
-    return value if isinstance(value, (int, Expr)) and not isinstance(value, bool) else dims.unknown(1)
 
 
 @native("cv2.imread")
@@ -62,7 +59,7 @@ def _resize(c: Context, image: Value = None, dsize: Value = None, *more: Value, 
     if not isinstance(dsize, tuple) or len(dsize) != 2:
         return _array(c, (dims.unknown(1), dims.unknown(1), *sizes[2:]), image)
     channels = sizes[2:] if sizes[2:] != (1,) else ()  # an image of one channel loses its last axis
-    return _array(c, (_size(dsize[1]), _size(dsize[0]), *channels), image)
+    return _array(c, (as_size(dsize[1]), as_size(dsize[0]), *channels), image)
 
 
 @native("cv2.GaussianBlur", "cv2.blur", "cv2.medianBlur", "cv2.bilateralFilter", "cv2.flip", "cv2.normalize",
@@ -103,12 +100,12 @@ def _cut(sizes: tuple[Dim, ...], args: tuple[Value, ...], options: dict[str, Val
     """``(height, width)``, or ``size=(height, width)``, as two arguments or one."""
     both = options.get("size", args[0] if args and isinstance(args[0], tuple) else None)
     if isinstance(both, tuple) and len(both) == 2:
-        return (_size(both[0]), _size(both[1]), *sizes[2:])
+        return (as_size(both[0]), as_size(both[1]), *sizes[2:])
     height = options.get("height", args[0] if args else None)
     width = options.get("width", args[1] if len(args) > 1 else None)
     if height is None or width is None:
         return None
-    return (_size(height), _size(width), *sizes[2:])
+    return (as_size(height), as_size(width), *sizes[2:])
 
 
 def _first(sizes: tuple[Dim, ...], args: tuple[Value, ...], options: dict[str, Value]) -> tuple[Dim, ...]:

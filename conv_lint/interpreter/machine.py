@@ -19,10 +19,10 @@ from conv_lint.interpreter.journal import Facts, Journal, join, join_states
 from conv_lint.interpreter.objects import Class, Frame, Instance, Pending
 from conv_lint.project import Project
 from conv_lint.tree import Tree
+from conv_lint.values import Choice, Condition, Dict, Rest, Shape, Tensor, Unknown, Value
 
 if TYPE_CHECKING:
     from conv_lint.interpreter.demands import Demands
-from conv_lint.values import Choice, Condition, Dict, Rest, Shape, Tensor, Unknown, Value
 
 #: So many sizes may hang on one condition; further ones are not known where it is.
 MAX_LINKS = 16
@@ -175,7 +175,7 @@ class Machine:
         self.journal.touch(self.facts)
         holds = truth != condition.negated
         self.facts.truths[condition.key] = holds
-        for symbol, choice in self.links.get(condition.key, {}).items():
+        for symbol, choice in list(self.links.get(condition.key, {}).items()):
             value = choice.then if holds != choice.condition.negated else choice.other
             size = self.chosen_size(value) if isinstance(value, Choice) else value
             if isinstance(size, (int, Expr)) and not isinstance(size, bool) and symbol not in self.facts.sizes:

@@ -211,8 +211,10 @@ def _found(target: Dict, key: Value) -> Value:
 
 @of_dict("get")
 def _get(machine: Machine, frame: Frame, target: Dict, args: list[Value], kwargs: dict[str, Value]) -> Value:
+    if not args:
+        return Unknown("an item without a key")
     default = args[1] if len(args) > 1 else kwargs.get("default")
-    value = _found(target, args[0]) if args else MISSING
+    value = _found(target, args[0])
     if value is not MISSING and not isinstance(args[0], Unknown):
         there = machine.has_key(target, args[0])
         return Choice(there, value, default) if isinstance(there, Condition) else value if there else default

@@ -16,7 +16,7 @@ from conv_lint.interpreter import locate
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.numbers import compute, to_value
 from conv_lint.interpreter.objects import Frame, Instance, Method, Sizes
-from conv_lint.ops.rule import Op, Plain, Row, Signature, run
+from conv_lint.ops.rule import Op, Plain, Row, Signature, operator_name, run
 from conv_lint.values import (
     CannotTell,
     Choice,
@@ -30,14 +30,6 @@ from conv_lint.values import (
     Value,
     any_shape,
 )
-
-OPERATORS = {
-    "add": "+", "radd": "+", "sub": "-", "rsub": "-", "mul": "*", "rmul": "*", "truediv": "/", "rtruediv": "/",
-    "floordiv": "//", "mod": "%", "pow": "**", "rpow": "**", "matmul": "@", "rmatmul": "@", "and": "&", "or": "|",
-    "xor": "^", "eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "getitem": "indexing",
-    "setitem": "assignment to a part", "neg": "-", "invert": "~",
-}  # fmt: skip
-
 
 # values and rule arguments ----------------------------------------------------------------------------------
 
@@ -167,7 +159,7 @@ def run_row(
 ) -> Value:
     """Bind the arguments of a row, run its rule, wrap its result."""
     last = row.name.rpartition(".")[2]
-    label = OPERATORS.get(last.strip("_"), last) if last.startswith("__") else last
+    label = operator_name(last)
     world = CallWorld(machine, frame, node, _as_written(row, name))
     ignored = {"out", "memory_format", "non_blocking", "generator", "pin_memory", "layout"} - {
         *row.signature.positional,

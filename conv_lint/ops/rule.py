@@ -58,6 +58,19 @@ Result: TypeAlias = Any
 # signatures -------------------------------------------------------------------------------------------------
 
 
+_OPERATORS = {
+    "add": "+", "radd": "+", "sub": "-", "rsub": "-", "mul": "*", "rmul": "*", "truediv": "/", "rtruediv": "/",
+    "floordiv": "//", "mod": "%", "pow": "**", "rpow": "**", "matmul": "@", "rmatmul": "@", "and": "&", "or": "|",
+    "xor": "^", "eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "getitem": "indexing",
+    "setitem": "assignment to a part", "neg": "-", "invert": "~",
+}  # fmt: skip
+
+
+def operator_name(name: str) -> str:
+    """How a reader knows a method: ``indexing`` for ``__getitem__``, any other name as it is."""
+    return _OPERATORS.get(name.strip("_"), name) if name.startswith("__") else name
+
+
 @dataclass(frozen=True)
 class Signature:
     """Parameter names with their defaults, in torch's own order."""
@@ -534,11 +547,11 @@ def run(rule: Callable[..., Any], op: Op, values: Mapping[str, object]) -> Any:
     Something unknown where the rule wants a tensor is a tensor of any shape.  Whatever else it cannot do with unknown
     values is :class:`CannotTell`, with the reason of the first unknown one.
     """
-    names = rule.__code__.co_varnames[1 : rule.__code__.co_argcount + rule.__code__.co_kwonlyargcount]
-    chosen = {name: values[name] for name in names if name in values}  # else the rule's own default
-    for name, kind in rule.__annotations__.items():
-        if kind == "Shape" and isinstance(chosen.get(name), Unknown):
-            chosen[name] = any_shape(chosen[name].reason)  # type: ignore[attr-defined]
+    chosen: dict[str, Any] = {}
+    for name, is_tensor in _parameters(rule):
+        if name in values:  # else the rule's own default
+            value = values[name]
+            chosen[name] = any_shape(value.reason) if is_tensor and isinstance(value, Unknown) else value
     try:
         return rule(op, **chosen)
     except (TypeError, AttributeError, ValueError) as error:
@@ -546,6 +559,13 @@ def run(rule: Callable[..., Any], op: Op, values: Mapping[str, object]) -> Any:
         if reason is None:
             raise
         raise CannotTell(reason) from error
+
+
+@functools.cache
+def _parameters(rule: Callable[..., Any]) -> tuple[tuple[str, bool], ...]:
+    """The names of a rule's parameters behind the context, and whether each is a tensor."""
+    names = rule.__code__.co_varnames[1 : rule.__code__.co_argcount + rule.__code__.co_kwonlyargcount]
+    return tuple((name, rule.__annotations__.get(name) == "Shape") for name in names)
 
 
 def _unknowns(values: Iterable[object]) -> Iterable[Unknown]:

@@ -13,7 +13,7 @@ from torch import nn
 
 from conv_lint import ops
 from conv_lint.finding import Report, Step
-from conv_lint.ops.rule import LayerRow, Op, Recorder, Row, run
+from conv_lint.ops.rule import LayerRow, Op, Recorder, Row, operator_name, run
 from conv_lint.values import CannotTell, Shape, Unknown
 
 #: Arguments that say nothing of shapes; rows may leave them out.
@@ -208,18 +208,3 @@ def _run(rule: Callable[..., Any], make: Callable[[Recorder], Op], values: Mappi
     except (TypeError, AttributeError, ValueError, IndexError, KeyError, ArithmeticError, AssertionError):
         return Verdict()
     return Verdict(world.reports, op.made)
-
-
-# names ------------------------------------------------------------------------------------------------------
-
-_OPERATORS = {
-    "add": "+", "radd": "+", "sub": "-", "rsub": "-", "mul": "*", "rmul": "*", "truediv": "/", "rtruediv": "/",
-    "floordiv": "//", "mod": "%", "pow": "**", "rpow": "**", "matmul": "@", "rmatmul": "@", "and": "&", "or": "|",
-    "xor": "^", "eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "getitem": "indexing",
-    "setitem": "assignment to a part", "neg": "-", "invert": "~",
-}  # fmt: skip
-
-
-def operator_name(name: str) -> str:
-    """``indexing`` for ``__getitem__``, any other name as it is."""
-    return _OPERATORS.get(name.strip("_"), name) if name.startswith("__") else name

@@ -19,13 +19,13 @@ from torch.overrides import TorchFunctionMode
 
 from conv_lint.finding import Report as Said
 from conv_lint.finding import Step
-from conv_lint.ops.rule import LayerRow, Row
+from conv_lint.ops.rule import LayerRow, Row, operator_name
 from conv_lint.runtime import places, receptive
 from conv_lint.runtime.arguments import shapes_in, tensors_in
 from conv_lint.runtime.receptive import Field
 from conv_lint.runtime.replay import replay
 from conv_lint.runtime.report import Call
-from conv_lint.runtime.table import Verdict, function_row, judge_function, judge_layer, layer_row, operator_name
+from conv_lint.runtime.table import Verdict, function_row, judge_function, judge_layer, layer_row
 
 #: Asked for all the time, and nothing to tell.
 QUIET = frozenset(

@@ -10,8 +10,6 @@ tensors of those shapes and the rule on the shapes themselves, and asserts that
 
 from __future__ import annotations
 
-import functools
-import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +17,7 @@ import torch
 
 from conv_lint import dims, ops
 from conv_lint.ops.rule import Plain, evaluate, evaluate_layer
+from conv_lint.runtime.table import resolve as resolve
 from conv_lint.values import Rest, Shape
 
 NOTES = ("CONV301", "CONV302")
@@ -56,18 +55,6 @@ def plain(result: Any) -> Any:
             return tuple(tuple.__iter__(result)) if isinstance(result, tuple) else result
         return [plain(v) for v in result]
     return result
-
-
-def resolve(name: str) -> Any:
-    """The object of torch with this full name."""
-    parts = name.split(".")
-    for cut in range(len(parts) - 1, 0, -1):
-        try:
-            owner = importlib.import_module(".".join(parts[:cut]))
-        except ImportError:
-            continue
-        return functools.reduce(getattr, parts[cut:], owner)
-    raise LookupError(name)
 
 
 def torch_says(call: Any) -> tuple[Any, BaseException | None]:

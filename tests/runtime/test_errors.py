@@ -138,13 +138,6 @@ def test_an_exception_that_the_model_catches_is_nothing() -> None:
     assert [(c.path, c.finished) for c in report.calls] == [("", True), ("one", False), ("two", True)]
 
 
-def test_operators_have_the_linters_names() -> None:
-    from conv_lint.interpreter.tensors import OPERATORS
-    from conv_lint.runtime.table import operator_name
-
-    assert {name: operator_name(f"__{name}__") for name in OPERATORS} == OPERATORS
-
-
 # what is no shape error -------------------------------------------------------------------------------------
 
 
