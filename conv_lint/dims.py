@@ -181,7 +181,7 @@ def batch_size(batch: int | None) -> Expr:
 
 def image_size(name: str) -> Expr:
     """The height or width of an image that nothing is known of.  Images of one row are not what nets are fed."""
-    return Expr((((Symbol(name, 2, given=True, image=True),), 1),))
+    return Expr((((Symbol(name, 1, given=True, image=True),), 1),))
 
 
 def at_least(dim: Dim, least: int) -> None:

@@ -103,6 +103,8 @@ def of_instance(machine: Machine, frame: Frame, base: Instance, name: str) -> Va
     found = find(machine, frame, base, name)
     if found is not MISSING:
         return found
+    if name == "module" and base.parallel:
+        return base
     if isinstance(base.cls, Class):
         hook = base.cls.find("__getattr__")
         if isinstance(hook, Function):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins as python
 import sys
-from typing import Any
 
 from conv_lint import dims
 from conv_lint.dims import Expr
@@ -330,14 +329,13 @@ def _isinstance(c: Context, value: Value, kind: Value) -> Value:
         return True
     if all(a is False for a in answers):
         return False
-    return Condition(
-        ("isinstance", value, tuple(kinds) if _hashable(kinds) else id(kind)), "the type of something unknown"
-    )
+    key = ("isinstance", value, *kinds)
+    return Condition(key if _hashable(key) else object(), "the type of something unknown")
 
 
-def _hashable(value: Any) -> bool:
+def _hashable(value: object) -> bool:
     try:
-        hash(tuple(value))
+        hash(value)  # a slice cannot, nor what holds one
     except TypeError:
         return False
     return True
@@ -352,6 +350,8 @@ _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "builtins.tuple": (tuple, Sizes),
     "builtins.dict": (Dict,),
     "builtins.set": (),
+    "builtins.slice": (slice,),
+    "builtins.range": (range,),
     "torch.Tensor": (Tensor,),
     "collections.abc.Sequence": (List, tuple, str),
     "typing.Sequence": (List, tuple, str),
@@ -417,7 +417,13 @@ def _issubclass(c: Context, value: Value, kind: Value) -> Value:
     if isinstance(value, Class) and isinstance(kind, (Class, External)):
         return kind in value.mro
     if isinstance(value, External) and isinstance(kind, External):
-        return True if value == kind else Condition(("issubclass", value, kind), "a base of a library class")
+        if value == kind:
+            return True
+        layer = value.name.startswith("torch.nn.") and not value.name.rpartition(".")[2].startswith("Lazy")
+        answer = _layer_is_a(Instance(value), kind.name) if layer and kind.name != "torch.nn.Module" else None
+        if answer is not None:
+            return answer
+        return Condition(("issubclass", value, kind), "a base of a library class")
     return Condition(object(), "a base of something unknown")
 
 

@@ -394,14 +394,14 @@ def item_of(c: Context, source: Value) -> Value:
 
 
 @native("torch.utils.data.DataLoader")
-def _loader(c: Context, source: Value = None, batch_size: Value = 1, *values: Value, **options: Value) -> Value:
+def _loader(c: Context, dataset: Value = None, batch_size: Value = 1, *values: Value, **options: Value) -> Value:
     """Batches of ``batch_size`` items; the last one has the rest, so that their number is not known."""
     made = Instance(External("torch.utils.data.DataLoader"), open="an attribute of a loader")
-    made.attrs.update(dataset=source, batch_size=batch_size)
+    made.attrs.update(dataset=dataset, batch_size=batch_size)
     if options.get("collate_fn") is not None or options.get("batch_sampler") is not None:
         return made
-    item = item_of(c, source)
-    count = c.call(source.attrs["__len__"]) if isinstance(source, Instance) and "__len__" in source.attrs else None
+    item = item_of(c, dataset)
+    count = c.call(dataset.attrs["__len__"]) if isinstance(dataset, Instance) and "__len__" in dataset.attrs else None
     batch: Dim = dims.batch_size(batch_size if isinstance(batch_size, int) else None)
     if isinstance(batch_size, int) and batch_size > 0:
         full = isinstance(count, int) and count % batch_size == 0

@@ -18,7 +18,7 @@ from conv_lint.configured import shapes_for
 from conv_lint.docstrings import examples
 from conv_lint.finding import Place, Step
 from conv_lint.inputs import Malformed, from_annotation, sizes_for
-from conv_lint.interpreter.calls import Arguments, call_value, call_with
+from conv_lint.interpreter.calls import Arguments, call_with
 from conv_lint.interpreter.demands import ACCEPTED, Demands
 from conv_lint.interpreter.imports import dotted
 from conv_lint.interpreter.journal import Facts, Journal
@@ -200,7 +200,10 @@ def _needs_nothing(node: cst.FunctionDef) -> bool:
 
 def _factory(machine: Machine, frame: Frame, node: cst.FunctionDef, function: Value) -> None:
     """Call a function that needs no arguments; a module that it returns is fed."""
-    made = call_value(machine, frame, node, function, [], {})
+    arguments = Arguments()
+    if isinstance(node.params.star_arg, cst.Param):
+        arguments.rest = "further arguments of the factory"
+    made = call_with(machine, frame, node, function, arguments)
     if isinstance(made, Instance) and made.is_module:
         feed(machine, frame, made, _configured(machine, node.name.value))
 

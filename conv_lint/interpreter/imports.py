@@ -52,4 +52,6 @@ def _import_star(machine: Machine, frame: Frame, module: str) -> None:
         return
     for name in found.star_names():
         value = found.frame.locals.get(name, MISSING)
+        if isinstance(value, LazyImport) and value.loading:
+            continue  # the very name that led here: Python has not bound it yet
         assign.bind(machine, frame, name, LazyImport(module, name) if value is MISSING else value)

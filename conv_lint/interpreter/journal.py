@@ -6,6 +6,7 @@ from typing import Any
 
 from conv_lint import dims
 from conv_lint.dims import Dim, Expr, Symbol
+from conv_lint.interpreter.namespace import LazyImport
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Instance
 from conv_lint.values import (
     Choice,
@@ -191,8 +192,14 @@ def join_shapes(a: Shape, b: Shape) -> Shape:
     return Shape(tuple(join_sizes(x, y) for x, y in zip(left, right)), a.step, a.dtype)
 
 
+def _imported(value: Value) -> Value:
+    """What an import made, once somebody asked for it: following it changes nothing."""
+    return value.value if isinstance(value, LazyImport) and value.value is not MISSING else value
+
+
 def same(a: Value, b: Value) -> bool:
     """Are two values one and the same."""
+    a, b = _imported(a), _imported(b)
     if a is b:
         return True
     if isinstance(a, (int, float, str, bytes, type(None))) and isinstance(b, (int, float, str, bytes, type(None))):
@@ -211,7 +218,7 @@ def join(condition: Condition | None, a: Value, b: Value) -> Value:
     if a is MISSING or b is MISSING:
         return b if a is MISSING else a
     if same(a, b):
-        return a
+        return _imported(a)
     if isinstance(a, Tensor) and isinstance(b, Tensor):
         shape = join_shapes(a.shape, b.shape)
         return Tensor(shape, a.step, a.dtype if a.dtype == b.dtype else None, a.sure and b.sure)

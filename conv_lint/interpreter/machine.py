@@ -16,7 +16,7 @@ from conv_lint.configured import Inputs
 from conv_lint.dims import Dim, Expr, Symbol
 from conv_lint.finding import Finding, Place
 from conv_lint.interpreter.journal import Facts, Journal, join, join_states
-from conv_lint.interpreter.objects import Class, Frame, Instance, Pending
+from conv_lint.interpreter.objects import MISSING, Class, Frame, Instance, Pending
 from conv_lint.project import Project
 from conv_lint.tree import Tree
 from conv_lint.values import Choice, Condition, Dict, Rest, Shape, Tensor, Unknown, Value
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: So many sizes may hang on one condition; further ones are not known where it is.
 MAX_LINKS = 16
+#: What is equal to itself alone, so that a value cannot be equal to two of them.
+CONSTANTS = (int, float, str, type(None))
 
 
 class OutOfBudget(Exception):
@@ -157,6 +159,10 @@ class Machine:
     def known_truth(self, condition: Condition) -> bool | None:
         """What the path so far says of a condition."""
         truth = self.facts.truths.get(condition.key)
+        if truth is None and isinstance(condition.key, tuple) and condition.key[0] == "==":
+            known, wanted = self.facts.values.get(condition.key[1], MISSING), condition.key[2]
+            if isinstance(known, CONSTANTS) and isinstance(wanted, CONSTANTS):
+                truth = known == wanted
         if truth is None and isinstance(condition.key, tuple) and condition.key[0] in ("size==", "size<="):
             compare = dims.eq if condition.key[0] == "size==" else dims.le
             truth = compare(self.size(condition.key[1]), self.size(condition.key[2]))
@@ -186,12 +192,25 @@ class Machine:
                 self.equate(key[1], key[2])
             elif key[0] == "==" and holds:
                 self.facts.values[key[1]] = key[2]
+            elif key[0] == "truth" and isinstance(key[1], Choice):
+                self._assume_choice(key[1], holds)
             elif key[0] == "and" and holds:
                 self.assume(key[1], True)
                 self.assume(key[2], True)
             elif key[0] == "or" and not holds:
                 self.assume(key[1], False)
                 self.assume(key[2], False)
+
+    def _assume_choice(self, choice: Choice, holds: bool) -> None:
+        """One of two answers is known to be ``holds``: an alternative that says otherwise is not the one."""
+        for here, there, condition in (
+            (choice.then, choice.other, choice.condition.inverse()),
+            (choice.other, choice.then, choice.condition),
+        ):
+            if isinstance(here, bool) and here != holds:
+                self.assume(condition, True)
+                if isinstance(there, Condition):
+                    self.assume(there, holds)
 
     def equate(self, a: Dim, b: Dim) -> None:
         """From here on the two sizes are equal."""

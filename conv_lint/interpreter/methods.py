@@ -153,7 +153,12 @@ def _insert(machine: Machine, frame: Frame, target: List, args: list[Value], kwa
     return None
 
 
-@of_list("pop", "popleft")
+@of_list("popleft")
+def _popleft(machine: Machine, frame: Frame, target: List, args: list[Value], kwargs: dict[str, Value]) -> Value:
+    return _pop(machine, frame, target, [0], {})
+
+
+@of_list("pop")
 def _pop(machine: Machine, frame: Frame, target: List, args: list[Value], kwargs: dict[str, Value]) -> Value:
     index = args[0] if args else -1
     if target.open or not isinstance(index, int) or not -len(target.items) <= index < len(target.items):
@@ -162,7 +167,14 @@ def _pop(machine: Machine, frame: Frame, target: List, args: list[Value], kwargs
     return target.items.pop(index)
 
 
-@of_list("remove", "discard", "clear", "sort")
+@of_list("clear")
+def _emptied(machine: Machine, frame: Frame, target: List, args: list[Value], kwargs: dict[str, Value]) -> Value:
+    target.items.clear()
+    target.open = None
+    return None
+
+
+@of_list("remove", "discard", "sort", "rotate", "extendleft")
 def _changed(machine: Machine, frame: Frame, target: List, args: list[Value], kwargs: dict[str, Value]) -> Value:
     target.open = target.open or "changed in a way that is not followed"
     return None

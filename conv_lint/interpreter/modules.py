@@ -22,7 +22,7 @@ from conv_lint.interpreter.objects import (
     Layer,
     Method,
 )
-from conv_lint.interpreter.sequences import items_of, members
+from conv_lint.interpreter.sequences import is_part, items_of, members
 from conv_lint.ops.rule import LayerRow, Op
 from conv_lint.values import CannotTell, Dict, External, Iter, List, Shape, Tensor, Unknown, Value, any_shape
 
@@ -245,7 +245,7 @@ def _sequential(
     value = arguments.args[0]
     for name, child in list(module.attrs.items()):
         child = machine.resolve(child)
-        if name.isidentifier() and not (isinstance(child, Instance) and child.is_module):
+        if name.isidentifier() and not is_part(child):
             continue  # an attribute of a subclass
         value = call_value(machine, frame, node, child, [value], {})
     return value
@@ -308,7 +308,16 @@ def argument(arguments: Arguments, position: int, name: str, default: Value = No
     return arguments.kwargs.get(name, default)
 
 
-@method("add_module", "register_module", "register_buffer", "register_parameter")
+@method("add_module", "register_module")
+def _add_module(machine: Machine, frame: Frame, module: Instance, arguments: Arguments) -> Value:
+    value = machine.resolve(argument(arguments, 1, "module"))
+    if module.torch_name == "torch.nn.Sequential" and isinstance(value, Unknown) and not is_part(value):
+        machine.journal.touch(module)
+        module.open = module.open or value.reason
+    return _register(machine, frame, module, arguments)
+
+
+@method("register_buffer", "register_parameter")
 def _register(machine: Machine, frame: Frame, module: Instance, arguments: Arguments) -> Value:
     name = argument(arguments, 0, "name")
     value = next((arguments.kwargs[k] for k in ("module", "tensor", "param") if k in arguments.kwargs), None)

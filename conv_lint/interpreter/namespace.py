@@ -23,9 +23,18 @@ class LazyImport:
     module: str
     name: str | None
     loading: bool = False
+    value: Value = MISSING
 
     def load(self, machine: Machine) -> Value:
         """The value; of an import that leads back to itself, the submodule of this name, else unknown."""
+        if self.value is MISSING:
+            value = self._load(machine)
+            if self.loading:
+                return value
+            self.value = value
+        return self.value
+
+    def _load(self, machine: Machine) -> Value:
         if self.loading:
             found = load(machine, f"{self.module}.{self.name}") if self.name is not None else None
             if found is not None:  # ``from package import part`` in the package itself

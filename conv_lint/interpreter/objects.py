@@ -219,7 +219,8 @@ class Instance(Mutable):
 
     ``cls``: a :class:`Class`, or the :class:`External` name of a torch.nn class.  ``open``: a reason if it may have
     attributes that are not known.  ``owner``: the module that holds it first, and under which name.
-    ``called``: whether the program itself has called it.
+    ``called``: whether the program itself has called it.  ``parallel``: whether it was wrapped by DataParallel, which
+    is followed as the model itself.
     """
 
     cls: Value
@@ -230,6 +231,7 @@ class Instance(Mutable):
     call: Call | None = None
     training: Value = None
     called: bool = False
+    parallel: bool = False
     born: int = field(default_factory=birth, repr=False)
 
     def snapshot(self) -> tuple[dict[str, Value], Layer | None, str | None, Value]:

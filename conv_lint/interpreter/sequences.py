@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import Class, Instance
-from conv_lint.values import Dict, Iter, List, Stream, Tensor, Value
+from conv_lint.values import Choice, Dict, Iter, List, Stream, Tensor, Value
 
 #: A tensor is iterated only over so many pieces.
 MAX_PIECES = 256
@@ -73,8 +73,15 @@ def _members(machine: Machine, value: Instance) -> list[Value] | None:
     return None
 
 
+def is_part(value: Value) -> bool:
+    """Is it a module, or one of two values of which one is: what a Sequential calls rather than keeps."""
+    if isinstance(value, Choice):
+        return is_part(value.then) or is_part(value.other)
+    return isinstance(value, Instance) and value.is_module
+
+
 def members(container: Instance) -> list[Value]:
     """The modules (parameters) of a container, in order."""
     if container.torch_name == "torch.nn.Sequential":
-        return [v for _, v in container.children()]
+        return [v for v in container.attrs.values() if is_part(v)]
     return [v for n, v in container.attrs.items() if n.isdigit()]

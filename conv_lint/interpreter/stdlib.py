@@ -29,6 +29,16 @@ def _new(c: Context, cls: Value, *values: Value, **more: Value) -> Value:
     return Instance(cls) if isinstance(cls, Class) else Unknown("an object of something unknown")
 
 
+@native("random.shuffle", "numpy.random.shuffle", "bisect.insort", "bisect.insort_left", "bisect.insort_right",
+        "heapq.heapify", "heapq.heappush", "heapq.heappop", "heapq.heapreplace")  # fmt: skip
+def _reordered(c: Context, values: Value = None, *more: Value) -> Value:
+    """The list that is given has other items, or the same in another order."""
+    if isinstance(values, List):
+        c.machine.journal.touch(values)
+        values.open = values.open or f"changed by {c.name}"
+    return Unknown(f"the result of {c.name}")
+
+
 @native("functools.partial", "functools.partialmethod")
 def _partial(c: Context, function: Value, *args: Value, **kwargs: Value) -> Value:
     return Partial(function, args, kwargs)

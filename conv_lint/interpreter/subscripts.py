@@ -122,11 +122,13 @@ def _of_dict(machine: Machine, frame: Frame, base: Dict, index: Value) -> Value:
 
 
 def _of_instance(machine: Machine, frame: Frame, base: Instance, index: Value) -> Value:
-    from conv_lint.interpreter.calls import call_method
+    from conv_lint.interpreter.calls import call_method, call_value
 
     items = items_of(machine, base)
     if items is not None and isinstance(index, int) and -len(items) <= index < len(items):
         return items[index]
+    if "__getitem__" in base.attrs:  # of a library's object: a dataset
+        return call_value(machine, frame, None, base.attrs["__getitem__"], [index], {})
     found = call_method(machine, frame, base, "__getitem__", [index])
     return found if found is not None else Unknown("an item of an object")
 

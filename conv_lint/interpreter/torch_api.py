@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from conv_lint.dims import Expr
 from conv_lint.interpreter.calls import Arguments
 from conv_lint.interpreter.expressions import truth_of
 from conv_lint.interpreter.libraries import Context, native
@@ -24,6 +25,8 @@ def _wrapped(c: Context, value: Value = None, *more: Value, **options: Value) ->
     if c.name == "torch.jit.trace" and isinstance(value, Instance) and more:
         inputs = more[0] if isinstance(more[0], tuple) else (more[0],)
         c.call(value, *inputs)
+    if c.name.endswith("DataParallel") and isinstance(value, Instance):
+        value.parallel = True  # and ``value.module`` is the model again
     return value if value is not None else Unknown(c.name)
 
 
@@ -100,7 +103,7 @@ def _export(c: Context, model: Value, inputs: Value = (), *more: Value, **option
 @native("torch.Tensor", "torch.FloatTensor", "torch.LongTensor", "torch.cuda.FloatTensor")
 def _tensor(c: Context, *values: Value, **more: Value) -> Value:
     """``torch.Tensor(2, 3)`` makes an empty tensor of these sizes; of data, see ``torch.tensor``."""
-    if values and all(isinstance(v, int) for v in values):
+    if values and all(isinstance(v, (int, Expr)) for v in values):
         return c.call(External("torch.empty"), *values)
     # A tuple may be a torch.Size, which is a shape, or data: the two are not told apart.
     if len(values) == 1 and not isinstance(values[0], (Unknown, tuple)):

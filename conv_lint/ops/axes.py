@@ -324,6 +324,8 @@ def diff(op: Op, input: Shape, n: Arg, dim: Arg, prepend: Arg, append: Arg) -> R
 @shape_rule("torch.diag(input, diagonal=0, *, out=None)", "Tensor.diag(input, diagonal=0)")
 def diag(op: Op, input: Shape, diagonal: Arg) -> Result:
     """(n,) -> a square matrix with this diagonal; a matrix -> its diagonal (torch.diag)."""
+    if input.rest is not None:
+        raise CannotTell(input.rest.reason)
     sizes = op.require_rank(input, 1, 2)
     if len(sizes) == 2:
         return like(input, (_diagonal(op, sizes[0], sizes[1], diagonal),))

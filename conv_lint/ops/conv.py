@@ -185,7 +185,7 @@ def conv(
     op: Op, input: Shape, weight: Shape, bias: Arg, stride: Arg, padding: Arg, dilation: Arg, groups: Arg
 ) -> Result:
     """(N, C_in, \\*sizes) -> (N, C_out, \\*sizes'); the leading N may be left out."""
-    input = op.require_rank(input, op.n + 1, op.n + 2)
+    input = _image(op, input)
     weight = op.require_rank(weight, op.n + 2)
     groups = op.dim(groups)
     takes = weight[1] * groups
@@ -203,6 +203,17 @@ def conv(
         return (*input[: -op.n - 1], out_channels, *input[-op.n :])
     padding = op.per_axis(0 if isinstance(padding, str) else padding)
     return (*input[: -op.n - 1], out_channels, *op.sliding(input[-op.n :], kernel, stride, padding, dilation))
+
+
+def _image(op: Op, input: Shape) -> Shape:
+    """One input or a batch of them.  Where a batch has the channels that a layer takes and other dimensions behind
+    them, the layer was meant to be that of the input's dimensions."""
+    fix = None
+    if op.is_layer and input.rest is None and op.n + 2 < len(input) <= 5:
+        takes = op.args.get("in_channels")
+        if isinstance(takes, int) and eq(input[1], takes) is True:
+            fix = f"write {op.name.rpartition('.')[2][:-2]}{len(input) - 2}d"
+    return op.require_rank(input, op.n + 1, op.n + 2, fix=fix, at="in_channels" if fix else None)
 
 
 @shape_rule(
@@ -223,7 +234,7 @@ def conv_transpose(
     dilation: Arg,
 ) -> Result:
     """``(size - 1)*stride - 2*padding + dilation*(kernel - 1) + output_padding + 1`` per axis."""
-    input = op.require_rank(input, op.n + 1, op.n + 2)
+    input = _image(op, input)
     weight = op.require_rank(weight, op.n + 2)
     input = require_channels(op, input, weight[0])
     out_channels = weight[1] * op.dim(groups)

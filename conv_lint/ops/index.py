@@ -97,7 +97,9 @@ def _is_number(part: Arg) -> bool:
     """A number takes its dimension away, also one that stands in a tensor."""
     if isinstance(part, Shape):
         return part.dtype == "int" and part.rest is None and not len(part)
-    return isinstance(part, (int, Expr, Choice)) and not isinstance(part, bool)
+    if isinstance(part, Expr):  # arithmetic on something unknown may be of tensors or arrays as well
+        return any(symbol.low is not None for symbol in part.symbols)
+    return isinstance(part, (int, Choice)) and not isinstance(part, bool)
 
 
 def _listed(numbers: Sequence[Arg]) -> tuple[int, ...]:

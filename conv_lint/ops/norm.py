@@ -78,11 +78,13 @@ def _batch_input(op: Op, input: Shape) -> Shape:
     """Batch norm takes a batch only: one rank each, two for BatchNorm1d."""
     if not op.n:
         return op.require_rank_from(input, 2)
-    if op.n > 1:
-        return op.require_rank(input, op.n + 2, fix=_other_layer(op, input))
-    if input.rest is not None and len(input.known) < 3:
+    if op.n == 1 and input.rest is not None and len(input.known) < 3:
         return input
-    return op.require_rank(input, 2, 3, fix=_other_layer(op, input))
+    fix = _other_layer(op, input)
+    # Another layer is written where this one is made; a batch of one where it is called.
+    at = "num_features" if op.is_layer and fix and op.name.rpartition(".")[2][:-2] in fix else None
+    ranks = (op.n + 2,) if op.n > 1 else (2, 3)
+    return op.require_rank(input, *ranks, fix=fix, at=at)
 
 
 def _other_layer(op: Op, input: Shape) -> str | None:

@@ -68,6 +68,8 @@ def interpolate(
     antialias: Arg = False,
 ) -> Result:
     """(N, C, \\*sizes) -> (N, C, \\*size), or ``floor(size * scale_factor)`` for each (torch.nn.Upsample, "Shape")."""
+    if isinstance(scale_factor, Shape):
+        raise CannotTell("a scale_factor that a tensor holds")
     mode = _check_mode(op, mode)
     _check_options(op, mode, align_corners, antialias)
     at = _one_of_both(op, size, scale_factor, recompute_scale_factor)

@@ -340,15 +340,18 @@ class Op:
         self.fail(rule(takes=size, given=given, **facts), at)
         return False
 
-    def require_rank(self, input: Shape, *ranks: int, takes: str | None = None, fix: str | None = None) -> Shape:
+    def require_rank(
+        self, input: Shape, *ranks: int, takes: str | None = None, fix: str | None = None, at: str | None = None
+    ) -> Shape:
         """``input`` must have one of the ranks, the usual one last.  Returns it with a known rank: an unknown
-        rank is settled to the usual one.  Raises :class:`CannotTell` after a finding."""
+        rank is settled to the usual one.  ``at``: the argument to point at, where the layer is what to change.
+        Raises :class:`CannotTell` after a finding."""
         if input.rest is not None:
             return self._settled(input, ranks)
         if len(input) in ranks:
             return input
         words = takes or f"a {' or '.join(f'{r}-D' for r in ranks)} input"
-        self.fail(catalogue.rank(takes=words, given=input, rank=len(input), source=self.origin(input), fix=fix))
+        self.fail(catalogue.rank(takes=words, given=input, rank=len(input), source=self.origin(input), fix=fix), at)
         raise CannotTell(f"{self.label} is given {len(input)} dimensions")
 
     def require_rank_from(self, input: Shape, least: int) -> Shape:
