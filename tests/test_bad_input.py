@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 
 from conv_lint import check_source, source
+from conv_lint.check import RECURSION
 from conv_lint.flake8_plugin import Plugin
+from conv_lint.interpreter.entries import run_all
+from conv_lint.interpreter.machine import Machine
+from conv_lint.project import Project
+from conv_lint.tree import Tree
 from tests.test_flake8 import flake8
 
 SECONDS = 14
@@ -298,3 +303,68 @@ def test_nothing_of_the_checked_file_is_run(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     answers(HEAD + f"open({str(mark)!r}, 'w')\n__import__('os').mkdir({str(mark)!r})\nexec('x')\neval('1 +')\n")
     assert not mark.exists()
+
+
+SLOW = {
+    "recursion over something unknown": """
+import os
+
+def structure(path):
+    found = {}
+    for name in os.listdir(path):
+        full = os.path.join(path, name)
+        if os.path.isdir(full):
+            found[name] = structure(full)
+        elif name.endswith(".py"):
+            with open(full) as file:
+                for line in file:
+                    if line.startswith("class "):
+                        found.setdefault(name, set()).add(line[6:])
+                    elif line.startswith("def "):
+                        found.setdefault(name, set()).add(line[4:])
+    return found
+
+print(len(structure(os.path.dirname(os.path.abspath(__file__)))))
+""",
+    "objects that hold unknown objects of their class": """
+import yaml
+
+class Config(dict):
+    def __init__(self, values=None, path=None):
+        values = {} if values is None else values
+        path = [] if path is None else path
+        for key, value in values.items():
+            if type(value) is dict:
+                values[key] = Config(value, path=path + [key])
+        super(Config, self).__init__(values)
+
+with open("config.yaml") as file:
+    config = Config(yaml.safe_load(file))
+""",
+    "all pairs of all points": """
+import itertools
+
+points = list(itertools.product(range(14), range(14)))
+offsets, indices = {}, []
+for a in points:
+    for b in points:
+        offset = (abs(a[0] - b[0]), abs(a[1] - b[1]))
+        if offset not in offsets:
+            offsets[offset] = len(offsets)
+        indices.append(offsets[offset])
+""",
+}
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_what_costs_little_in_the_end(name: str) -> None:
+    """Work that nothing known ends, or that only makes numbers, is cut short long before the budget ends it."""
+    machine = Machine(Tree("a.py", HEAD + SLOW[name] + FAULT), Project("a.py"))
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(RECURSION)
+    try:
+        run_all(machine)
+    finally:
+        sys.setrecursionlimit(before)
+    assert [f.code for f in machine.findings] == ["CONV101"]
+    assert machine.steps < 100_000

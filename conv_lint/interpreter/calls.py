@@ -272,13 +272,22 @@ def run_function(
     machine: Machine, caller: Frame, node: cst.CSTNode | None, function: Function, arguments: Arguments
 ) -> Value:
     """Bind the arguments, run the body, return its value."""
+    machine.tick()
+    if caller.depth >= machine.limits.depth:
+        return machine.unknown("calls too deep to follow", caller, node)
+    with machine.running(function, arguments.args) as undecided:
+        if undecided:
+            return machine.unknown(f"{function.name} calls itself as often as nobody knows", caller, node)
+        return _run_function(machine, caller, node, function, arguments)
+
+
+def _run_function(
+    machine: Machine, caller: Frame, node: cst.CSTNode | None, function: Function, arguments: Arguments
+) -> Value:
     from conv_lint.interpreter import contracts
     from conv_lint.interpreter.expressions import evaluate
     from conv_lint.interpreter.statements import run_body, suite
 
-    machine.tick()
-    if caller.depth >= machine.limits.depth:
-        return machine.unknown("calls too deep to follow", caller, node)
     frame = Frame(function.tree, function.frame.namespace, function.frame, function, depth=caller.depth + 1)
     frame.call = Call(node if node is not None else (caller.call.node if caller.call else function.node), caller)
     bind_parameters(machine, frame, caller, function, arguments)

@@ -220,9 +220,23 @@ def _class(machine: Machine, frame: Frame, made: Class) -> None:
         arguments.rest = "further arguments of the constructor"
     if isinstance(init, Inherited):
         arguments.open = "the arguments of its library base class"
-    instance = call_with(machine, frame, made.node, made, arguments)
+    try:
+        instance = call_with(machine, frame, made.node, made, arguments)
+    except PythonRaise:
+        given = _instead_of_none(init) if isinstance(init, Function) else {}
+        if not given:
+            raise
+        kwargs.update(given)
+        instance = call_with(machine, frame, made.node, made, arguments)
     if isinstance(instance, Instance):
         feed(machine, frame, instance)
+
+
+def _instead_of_none(init: Function) -> dict[str, Value]:
+    """Something unknown for each parameter that defaults to None: a class that refuses None wants to be given them."""
+    params = [*init.node.params.params, *init.node.params.kwonly_params]
+    names = [p.name.value for p in params if isinstance(p.default, cst.Name) and p.default.value == "None"]
+    return {name: Unknown(f"the parameter {name}", name) for name in names}
 
 
 def symbols_for(machine: Machine, function: Function) -> dict[str, Value]:

@@ -134,10 +134,10 @@ def for_each(machine: Machine, frame: Frame, node: cst.For, over: Value) -> Flow
 def _is_stable(machine: Machine, frame: Frame, node: cst.For, item: Value, steps: int) -> bool:
     """Would the rest of a long loop (the epochs of a training) repeat what was seen?
 
-    One more round is run.  If it changes only numbers, those of names and those in lists, and the rest would cost
-    much, then these numbers are unknown from here on and the loop ends.
+    One more round is run.  If it changes only numbers, those of names and those in lists and dicts, and the rest would
+    cost much, then these numbers are unknown from here on and the loop ends.
     """
-    if steps < COSTLY or not isinstance(item, int):
+    if steps < COSTLY or not all(isinstance(i, int) for i in (item if isinstance(item, tuple) else (item,))):
         return False
     machine.journal.begin()
     try:
@@ -159,7 +159,11 @@ def _is_stable(machine: Machine, frame: Frame, node: cst.For, item: Value, steps
         elif isinstance(target, List):
             if not all(_is_plain(value) for value in state[0][len(before[target][0]) :]):
                 return False
-        elif isinstance(target, (Instance, Class, Dict)):
+        elif isinstance(target, Dict):
+            old = before[target][0]
+            if not all(_is_plain(value) for key, value in state[0].items() if _differs(value, old.get(key))):
+                return False
+        elif isinstance(target, (Instance, Class)):
             return False
     for target in changed:
         machine.journal.touch(target)
@@ -167,11 +171,18 @@ def _is_stable(machine: Machine, frame: Frame, node: cst.For, item: Value, steps
             target.locals.update((name, Unknown("changes in a long loop")) for name in numbers[target])
         elif isinstance(target, List):
             target.open = "items are added in a long loop"
+        elif isinstance(target, Dict):
+            old = before[target][0]
+            changes = {key: value for key, value in after[target][0].items() if _differs(value, old.get(key))}
+            target.items.update((key, Unknown("changes in a long loop")) for key in changes if key in target.items)
+            target.others = target.others or "keys are added in a long loop"
     return True
 
 
 def _is_plain(value: Value) -> bool:
-    """A number, a text or something unknown: no tensor, no module, and nothing that may hold one."""
+    """A number, a text, a tuple of them or something unknown: no tensor, no module, and nothing that may hold one."""
+    if isinstance(value, tuple):
+        return all(_is_plain(v) for v in value)
     return isinstance(value, (int, float, str, type(None), Expr, Unknown))
 
 

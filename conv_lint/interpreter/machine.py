@@ -3,6 +3,7 @@ budget, and what has been found."""
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from conv_lint.configured import Inputs
 from conv_lint.dims import Dim, Expr, Symbol
 from conv_lint.finding import Finding, Place
 from conv_lint.interpreter.journal import Facts, Journal, join, join_states
-from conv_lint.interpreter.objects import MISSING, Class, Frame, Instance, Pending
+from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Instance, Pending
 from conv_lint.project import Project
 from conv_lint.tree import Tree
 from conv_lint.values import Choice, Condition, Dict, Rest, Shape, Tensor, Unknown, Value
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 #: So many sizes may hang on one condition; further ones are not known where it is.
 MAX_LINKS = 16
+#: So many calls of a function by itself are followed where no known value ends them.
+UNDECIDED_CALLS = 4
 #: What is equal to itself alone, so that a value cannot be equal to two of them.
 CONSTANTS = (int, float, str, type(None))
 
@@ -93,6 +96,7 @@ class Machine:
     namespaces: dict[str, Any] = field(default_factory=dict)
     peeks: dict[tuple[Rest, int], Expr] = field(default_factory=dict)
     links: dict[object, dict[Symbol, Choice]] = field(default_factory=dict)
+    active: dict[tuple[int, int], list[int]] = field(default_factory=dict)
     steps: int = 0
     entry_start: int = 0
     muted: int = 0
@@ -120,6 +124,21 @@ class Machine:
             self.stop = True
         if self.stop or self.steps > self.limits.steps or self.steps - self.entry_start > self.limits.entry_steps:
             raise OutOfBudget
+
+    @contextmanager
+    def running(self, function: Function, args: Sequence[Value]) -> Iterator[bool]:
+        """Keep count of a function that calls itself.  Yields whether nothing known ends that: each of its last calls
+        stood behind one more branch that was not decided.  A layer that calls others of its class is no such case.
+        """
+        receiver = args[0] if args and function.owner is not None and function.name != "__init__" else None
+        key = (id(function.node), id(receiver) if isinstance(receiver, Instance) else 0)
+        depths = self.active.setdefault(key, [])
+        depths.append(len(self.journal.levels))
+        last = depths[-UNDECIDED_CALLS:]
+        try:
+            yield len(last) == UNDECIDED_CALLS and all(a < b for a, b in itertools.pairwise(last))
+        finally:
+            depths.pop()
 
     # facts --------------------------------------------------------------------------------------------------
     def size(self, dim: Dim) -> Dim:
