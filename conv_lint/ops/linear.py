@@ -8,7 +8,7 @@ from conv_lint import catalogue, dims
 from conv_lint.dims import Dim, eq
 from conv_lint.finding import Step
 from conv_lint.ops.rule import Arg, Op, Result, layer_rule, shape_rule
-from conv_lint.values import Shape, Unknown
+from conv_lint.values import Rest, Shape, Unknown
 
 LINEAR = "(in_features, out_features, bias=True, device=None, dtype=None)"
 QUANTIZABLE = "nn.modules.linear.NonDynamicallyQuantizableLinear"
@@ -51,22 +51,49 @@ def linear(op: Op, input: Shape, weight: Shape, bias: Arg) -> Result:
 
 def _wrong_features(op: Op, input: Shape, takes: Dim) -> None:
     given = input[-1]
-    fix = None
-    if _flat(input, takes):
-        fix = "torch.flatten(x, 1) first"
-    elif isinstance(given, int) and op.is_layer and "Lazy" not in op.name:
+    product = product_of(input.step, given)
+    fix = _before_it(input, takes)
+    if fix is None and isinstance(given, int) and op.is_layer and "Lazy" not in op.name:
         fix = f"in_features={given}"
+        if product is not None and product.startswith(f"{takes}*"):
+            fix += ", or pool each channel to one value before the flattening"
     op.fail(
-        catalogue.input_features(
-            takes=takes, given=given, source=op.origin(input, -1), fix=fix, product=product_of(input.step, given)
-        ),
+        catalogue.input_features(takes=takes, given=given, source=op.origin(input, -1), fix=fix, product=product),
         "in_features",
     )
 
 
+def _before_it(input: Shape, takes: Dim) -> str | None:
+    """What is missing before the layer, where a reader can tell: the flattening, a pooling, a batch dimension."""
+    if input.rest is not None:
+        return None
+    if _flat(input, takes):
+        return "torch.flatten(x, 1) first"
+    ranks = _ranks_before(input.step)
+    if len(input) == 2 and len(ranks) > 1 and ranks[1] == 3 and eq(dims.product(input), takes) is True:
+        return "x.unsqueeze(0) first, one image is no batch"
+    if len(input) != 4 or set(ranks) != {4}:
+        return None
+    if eq(input[1], takes) is True:
+        return "F.adaptive_avg_pool2d(x, 1).flatten(1) first"
+    features = dims.product(input[1:])
+    return f"torch.flatten(x, 1) first and in_features={features}" if isinstance(features, int) else None
+
+
+def _ranks_before(step: Step | None) -> list[int | None]:
+    """The numbers of dimensions on the way back to the input; 0 where the dimensions were put in another order."""
+    ranks: list[int | None] = []
+    while step is not None:
+        shape = _sizes(step.shape)
+        moved = step.label.startswith(("permute", "transpose", "movedim", "rearrange", "einsum"))
+        ranks.append(0 if moved else None if any(isinstance(s, Rest) for s in shape) else len(shape))
+        step = step.parents[0] if step.parents else None
+    return ranks
+
+
 def _flat(input: Shape, takes: Dim) -> bool:
     """Is this the (N, C, H, W) of which a layer takes C*H*W features: was the flattening forgotten?"""
-    return input.rest is None and len(input) > 2 and eq(dims.product(input[1:]), takes) is True
+    return len(input) > 2 and eq(dims.product(input[1:]), takes) is True
 
 
 def product_of(step: Step | None, features: Dim) -> str | None:
