@@ -24,6 +24,9 @@ def require_channels(op: Op, input: Shape, takes: Dim, at: str = "in_channels") 
     if len(input) == op.n + 1 and _missing_axis(op, input, takes):
         raise CannotTell("an axis is missing")
     fix = f"{at}={render(given)}" if isinstance(given, int) and at in op.args else None
+    if op.is_layer and op.n > 1 and len(input) == op.n + 1 and eq(input[1], takes) is True:
+        # Without the leading N torch reads a batch of smaller inputs as one input.
+        fix = f"{op.name.rpartition('.')[2][:-2]}{op.n - 1}d for a batch of such inputs"
     op.fail(catalogue.input_channels(takes=takes, given=given, source=op.origin(input, axis), fix=fix), at)
     return input
 

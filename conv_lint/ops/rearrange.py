@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from conv_lint import catalogue, dims
-from conv_lint.dims import Dim, Expr
+from conv_lint.dims import Dim, Expr, eq
 from conv_lint.finding import Step
 from conv_lint.ops.rule import Arg, Op, Result, shape_rule
 from conv_lint.values import CannotTell, External, Rest, Shape, Unknown
@@ -101,6 +101,9 @@ def _filled(
         op.fail(catalogue.view_elements(**facts, source=op.origin(input, axis)), at)
         if _is_flattening(have, target):
             return (have[0], op.unknown())
+        # Which of the other sizes are wrong is not known.
+        kept = have[:1] if have and target and eq(have[0], target[0]) is True else ()
+        return (*kept, *(op.unknown(0) for _ in target[len(kept) :]))
     return tuple(hole if size == -1 else size for size in target)
 
 
