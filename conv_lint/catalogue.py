@@ -76,6 +76,11 @@ up_down_factor = Rule(
     "size-or-scale-factor",
     "{layer}: {problem}",
 )
+not_a_tensor = Rule(
+    "CONV114",
+    "not-a-tensor",
+    "{layer} is given a {kind} of {count} values, {argument} must be a tensor[; {fix}]",
+)
 
 # 2xx: channels and features ---------------------------------------------------------------------------------
 

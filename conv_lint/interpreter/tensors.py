@@ -16,7 +16,8 @@ from conv_lint.interpreter import locate
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.numbers import compute, to_value
 from conv_lint.interpreter.objects import Frame, Instance, Method, Sizes
-from conv_lint.ops.rule import Op, Plain, Row, Signature, operator_name, run
+from conv_lint.ops.operators import operator_name
+from conv_lint.ops.rule import Op, Plain, Row, Signature, run
 from conv_lint.values import (
     CannotTell,
     Choice,

@@ -11,9 +11,19 @@ import contextlib
 from conv_lint import catalogue, dims
 from conv_lint.dims import divides, eq
 from conv_lint.ops.rule import Arg, Op, Result, layer_rule, shape_rule
-from conv_lint.values import CannotTell, Shape
+from conv_lint.values import CannotTell, Shape, Unknown
 
 # activations ------------------------------------------------------------------------------------------------
+
+
+@shape_rule("nn.Identity(*args, **kwargs)")
+def identity(op: Op, input: Arg) -> Result:
+    """Whatever is given, a tuple of tensors too."""
+    if isinstance(input, Shape) or (isinstance(input, tuple) and all(isinstance(part, Shape) for part in input)):
+        return input
+    raise CannotTell(
+        input.reason if isinstance(input, Unknown) else "something that is no tensor goes through Identity"
+    )
 
 
 @shape_rule(
@@ -24,7 +34,6 @@ from conv_lint.values import CannotTell, Shape
     "nn.Hardsigmoid(inplace=False)",
     "nn.Hardswish(inplace=False)",
     "nn.Hardtanh(min_val=-1.0, max_val=1.0, inplace=False, min_value=None, max_value=None)",
-    "nn.Identity(*args, **kwargs)",
     "nn.LeakyReLU(negative_slope=0.01, inplace=False)",
     "nn.LogSigmoid()",
     "nn.Mish(inplace=False)",

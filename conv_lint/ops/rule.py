@@ -58,19 +58,6 @@ Result: TypeAlias = Any
 # signatures -------------------------------------------------------------------------------------------------
 
 
-_OPERATORS = {
-    "add": "+", "radd": "+", "sub": "-", "rsub": "-", "mul": "*", "rmul": "*", "truediv": "/", "rtruediv": "/",
-    "floordiv": "//", "mod": "%", "pow": "**", "rpow": "**", "matmul": "@", "rmatmul": "@", "and": "&", "or": "|",
-    "xor": "^", "eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "getitem": "indexing",
-    "setitem": "assignment to a part", "neg": "-", "invert": "~",
-}  # fmt: skip
-
-
-def operator_name(name: str) -> str:
-    """How a reader knows a method: ``indexing`` for ``__getitem__``, any other name as it is."""
-    return _OPERATORS.get(name.strip("_"), name) if name.startswith("__") else name
-
-
 @dataclass(frozen=True)
 class Signature:
     """Parameter names with their defaults, in torch's own order."""
@@ -554,6 +541,8 @@ def run(rule: Callable[..., Any], op: Op, values: Mapping[str, object]) -> Any:
     for name, is_tensor in _parameters(rule):
         if name in values:  # else the rule's own default
             value = values[name]
+            if is_tensor:
+                _require_tensor(op, name, value)
             chosen[name] = any_shape(value.reason) if is_tensor and isinstance(value, Unknown) else value
     try:
         return rule(op, **chosen)
@@ -562,6 +551,19 @@ def run(rule: Callable[..., Any], op: Op, values: Mapping[str, object]) -> Any:
         if reason is None:
             raise
         raise CannotTell(reason) from error
+
+
+def _require_tensor(op: Op, name: str, value: object) -> None:
+    """A layer or function of torch.nn takes no tuple or list for a tensor: what an LSTM returns, or a model of two
+    results.  The functions of torch itself are also asked on behalf of numpy's, which take lists."""
+    if not isinstance(value, (tuple, list)) or isinstance(value, Shape) or not value:
+        return
+    if not op.is_layer and not op.name.startswith("torch.nn.functional."):
+        return
+    kind, first = type(value).__name__, value[0]
+    fix = f"unpack it first, its first value is {first!r}" if isinstance(first, Shape) and first.rest is None else None
+    op.fail(catalogue.not_a_tensor(argument=name, kind=kind, count=len(value), fix=fix))
+    raise CannotTell(f"{op.label} is given a {kind}")
 
 
 @functools.cache
