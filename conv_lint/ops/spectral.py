@@ -258,8 +258,10 @@ def istft(
     input = op.require_rank(input, 2, 3)
     size = op.require_least("n_fft", n_fft)
     _check_window(op, window, win_length, size)
-    rows = size if onesided is False or (onesided is None and eq(input[-2], size) is not False) else size // 2 + 1
-    op.require_size(input, -2, rows, catalogue.sequence_features, "n_fft", argument="frequencies of n_fft")
+    whole = eq(input[-2], size) if onesided is None else not onesided
+    if whole is not None:  # of an unknown height either may be meant
+        rows = size if whole else size // 2 + 1
+        op.require_size(input, -2, rows, catalogue.sequence_features, "n_fft", argument="frequencies of n_fft")
     if length is not None:
         return (*input[:-2], _length(op, "length", op.dim(length)))
     covered = size + _hop(op, hop_length, size) * (input[-1] - 1)
