@@ -180,7 +180,7 @@ def batch_size(batch: int | None) -> Expr:
 
 
 def image_size(name: str) -> Expr:
-    """The height or width of an image that nothing is known of.  Images of one row are not what nets are fed."""
+    """The height or width of an image that nothing is known of; channels last or a list of points, it may be one."""
     return Expr((((Symbol(name, 1, given=True, image=True),), 1),))
 
 

@@ -12,8 +12,10 @@ from collections.abc import Sequence
 
 from conv_lint.inputs import Declared, Malformed, guessed
 
+#: ``x (Tensor): ...``.  What is said of a list or a dict is said of its items.
 _NAMED = re.compile(
-    r"\s*(?::param\s+(?:[\w.\[\]]+\s+)?)?`{0,2}(?P<name>[A-Za-z_]\w*)`{0,2}\s*(?:\((?!list|tuple|dict|Sequence|List|Tuple|Dict)[^()]*\))?\s*(?::|--)\s*(?P<rest>.*)\Z",
+    r"\s*(?::param\s+(?:[\w.\[\]]+\s+)?)?`{0,2}(?P<name>[A-Za-z_]\w*)`{0,2}\s*"
+    r"(?:\((?!(?:[Ll]ist|[Tt]uple|[Dd]ict|Sequence)\b)[^()]*\))?\s*(?::|--)\s*(?P<rest>.*)\Z",
     re.A,
 )
 _SECTION = re.compile(r"\s*-?\s*Input\d?\s*:\s*(?P<rest>.*)\Z")

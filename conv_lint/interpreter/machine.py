@@ -139,6 +139,8 @@ class Machine:
             yield len(last) == UNDECIDED_CALLS and all(a < b for a, b in itertools.pairwise(last))
         finally:
             depths.pop()
+            if not depths:
+                del self.active[key]
 
     # facts --------------------------------------------------------------------------------------------------
     def size(self, dim: Dim) -> Dim:
