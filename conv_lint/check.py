@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
@@ -22,6 +24,8 @@ from conv_lint.tree import Tree
 
 #: The interpreter recurses with the checked program; each of its calls costs some thirty frames of Python.
 RECURSION = 12_000
+#: How many more objects must have been made before Python looks for cycles, in each of its generations.
+COLLECTION = (50_000, 10, 10)
 
 
 @dataclass
@@ -63,18 +67,31 @@ def check(
     """
     if source.parse(text) is None:
         return Result([], [], problem="the file is no Python, or nested too deeply")
-    before, began = sys.getrecursionlimit(), time.thread_time()
-    sys.setrecursionlimit(max(before, RECURSION))
+    began = time.thread_time()
     try:
-        tree = Tree(path, text)
-        machine = Machine(tree, Project(path), limits or Limits(), started=began, inputs=inputs)
-        run_all(machine)
-        measured = coverage(machine) if measure else []
+        with _roomy():
+            tree = Tree(path, text)
+            machine = Machine(tree, Project(path), limits or Limits(), started=began, inputs=inputs)
+            run_all(machine)
+            measured = coverage(machine) if measure else []
     except (cst.ParserSyntaxError, RecursionError, MemoryError):
         return Result([], [], problem="the file is too large or nested too deeply")
-    finally:
-        sys.setrecursionlimit(before)
     return Result(_unique(machine.findings), machine.notes, machine.stop, coverage=measured, file=tree)
+
+
+@contextmanager
+def _roomy() -> Iterator[None]:
+    """Deeper recursion than Python allows by itself, and garbage collected less often: most of what is made is kept
+    until the file is done, so that looking for garbage would be a third of the work."""
+    depth, thresholds = sys.getrecursionlimit(), gc.get_threshold()
+    sys.setrecursionlimit(max(depth, RECURSION))
+    if thresholds[0]:  # zero: whoever runs us has switched collection off
+        gc.set_threshold(*(max(a, b) for a, b in zip(thresholds, COLLECTION)))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(depth)
+        gc.set_threshold(*thresholds)
 
 
 #: So many layers that all are given the same wrong multiple by one producer: then the producer is the place to edit.

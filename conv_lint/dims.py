@@ -36,13 +36,14 @@ class Symbol:
     ``batch`` is what a loader was asked for, where the last batch has what is left.
     """
 
-    __slots__ = ("batch", "given", "image", "is_parameter", "key", "low", "name")
+    __slots__ = ("batch", "given", "image", "is_parameter", "key", "low", "name", "serial")
 
     def __init__(self, name: str = "?", low: int | None = None, given: bool = False, image: bool = False) -> None:
         self.name, self.low, self.given, self.image = name, low, given, image
         self.is_parameter = given and low is None
         self.batch: int | None = None
-        self.key: tuple[object, ...] = (0, next(_serial))
+        self.serial = next(_serial)
+        self.key: tuple[object, ...] = (0, self.serial)
 
     def __repr__(self) -> str:
         return self.name
@@ -167,6 +168,11 @@ class Expr:
         return render(self)
 
 
+def symbol_count() -> int:
+    """How many symbols there have been: each one made from now on has at least this serial."""
+    return next(_serial) + 1
+
+
 def symbol(name: str, low: int | None = 1) -> Expr:
     """A size that the reader knows by a name, ``B`` or ``H``; at least ``low``."""
     return Expr((((Symbol(name, low, given=True),), 1),))
@@ -190,7 +196,7 @@ def at_least(dim: Dim, least: int) -> None:
         (atom,) = dim.terms[0][0]
         if isinstance(atom, Symbol) and (atom.low is None or atom.low < least):
             atom.low = least
-            _raised[0] += 1
+            raised[0] += 1
 
 
 def unknown(low: int | None = None) -> Expr:
@@ -380,14 +386,14 @@ def low(dim: Dim) -> int | None:
     """The least value that the size can have, if one is known."""
     if isinstance(dim, int):
         return dim
-    if dim._low is None or dim._low[0] != _raised[0]:
+    if dim._low is None or dim._low[0] != raised[0]:
         apart, together = _bound(dim, least=True), _relaxed(dim)
-        dim._low = _raised[0], max((b for b in (apart, together) if b is not None), default=None)
+        dim._low = raised[0], max((b for b in (apart, together) if b is not None), default=None)
     return dim._low[1]
 
 
 #: How often the least value of a symbol was raised: bounds worked out before that may be better now.
-_raised = [0]
+raised = [0]
 
 
 def high(dim: Dim) -> int | None:

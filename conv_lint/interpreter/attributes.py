@@ -270,12 +270,16 @@ def set_attribute(machine: Machine, frame: Frame, base: Value, name: str, value:
             machine.journal.touch(base)
             base.attrs[name] = value
         case Function():
+            machine.journal.memory.forget()
             base.attrs[name] = value
         case ProjectModule():
+            machine.journal.memory.forget()
             base.namespace.frame.locals[name] = value
         case Unknown():
+            machine.journal.memory.forget()
             base.parts[("attr", name)] = value
         case Tensor():
+            machine.journal.memory.forget()
             if name == "data" and isinstance(value, Tensor):
                 base.shape = value.shape
             else:

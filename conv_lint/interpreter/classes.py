@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import libcst as cst
 
+from conv_lint.interpreter import recall
 from conv_lint.interpreter.calls import Arguments, run_function, with_first
 from conv_lint.interpreter.decorators import decorate
 from conv_lint.interpreter.machine import Machine
@@ -68,9 +69,11 @@ def construct(machine: Machine, frame: Frame, node: cst.CSTNode | None, made: Cl
         wanted = arguments.args[0] if arguments.args else None
         members = [m for m in made.fields.values() if isinstance(m, Instance) and m.attrs["value"] == wanted]
         return members[0] if members else Unknown("a member of an enum")
-    instance = Instance(made, call=Call(node, frame) if node is not None else frame.call)
     init = made.find("__init__")
     new = made.find("__new__")
+    if made.is_module and isinstance(init, Function) and not isinstance(new, Function):
+        return recall.construction(machine, frame, node, made, init, arguments)
+    instance = Instance(made, call=Call(node, frame) if node is not None else frame.call)
     if isinstance(new, Function):
         fresh = run_function(machine, frame, node, new, with_first(arguments, made))
         if not isinstance(fresh, Instance) or fresh.cls is not made:

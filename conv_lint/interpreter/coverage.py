@@ -17,7 +17,7 @@ from conv_lint import ops
 from conv_lint.dims import Expr
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.namespace import LazyImport
-from conv_lint.interpreter.objects import Instance
+from conv_lint.interpreter.objects import Instance, Layer
 from conv_lint.values import External, Shape, Tensor, Value
 
 CHECKED, UNKNOWN = "checked", "unknown"
@@ -46,6 +46,14 @@ def note_call(machine: Machine, module: Instance, inputs: list[Value]) -> None:
     if machine.reached.get(site) == (CHECKED, ""):
         return
     machine.reached[site] = (CHECKED, "") if not (why := _unknown(machine, module, inputs)) else (UNKNOWN, why)
+
+
+def note_same(machine: Machine, known: Layer, layer: Layer) -> None:
+    """A layer was called as another one was."""
+    site = id(layer.call.node)
+    found = machine.reached.get(id(known.call.node))
+    if found is not None and machine.reached.get(site) != (CHECKED, ""):
+        machine.reached[site] = found
 
 
 def _unknown(machine: Machine, module: Instance, inputs: list[Value]) -> str:

@@ -28,7 +28,7 @@ from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Inher
 from conv_lint.interpreter.statements import execute
 from conv_lint.interpreter.tensors import new_input
 from conv_lint.tree import Tree
-from conv_lint.values import Choice, Condition, External, Shape, Tensor, Unknown, Value, any_shape
+from conv_lint.values import Choice, Condition, External, Shape, Tensor, Unknown, Value, any_shape, birth
 
 
 def run_all(machine: Machine) -> None:
@@ -137,7 +137,8 @@ def _isolated(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) 
     _reset(machine)
     machine.entry_start = machine.steps
     facts, journal, peeks, links = machine.facts, machine.journal, machine.peeks, machine.links
-    machine.facts, machine.journal, machine.peeks = Facts(), Journal(), dict(peeks)
+    machine.facts, machine.journal, machine.peeks = Facts(), Journal(journal.memory), dict(peeks)
+    journal.memory.horizon = birth()
     machine.links = {key: dict(sizes) for key, sizes in links.items()}
     machine.journal.begin()
     try:

@@ -60,7 +60,9 @@ def _name(machine: Machine, frame: Frame, node: cst.Name) -> Value:
 
 def _literal(machine: Machine, frame: Frame, node: cst.Integer | cst.Float | cst.Imaginary | cst.SimpleString) -> Value:
     try:
-        return _constant(node.value)
+        value = _constant(node.value)
+        # Floats are told apart by identity: two that were written down are two.
+        return value * 1.0 if type(value) is float else value
     except (ValueError, SyntaxError):
         return Unknown("a literal")
 
@@ -85,6 +87,7 @@ def _formatted(machine: Machine, frame: Frame, node: cst.FormattedString) -> Val
         if not isinstance(part, cst.FormattedStringExpression):
             return Unknown("a formatted string")
         value = evaluate(machine, frame, part.expression)
+        machine.weigh(value)
         if not isinstance(value, (str, int, float)) or part.format_spec:
             return Unknown("a formatted string")
         text += repr(value) if part.conversion == "r" else str(value)

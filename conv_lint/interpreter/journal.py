@@ -6,6 +6,7 @@ from typing import Any
 
 from conv_lint import dims
 from conv_lint.dims import Dim, Expr, Symbol
+from conv_lint.interpreter.memory import Memory
 from conv_lint.interpreter.namespace import LazyImport
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Instance
 from conv_lint.values import (
@@ -61,14 +62,16 @@ class _Level(dict[Mutable, Any]):
 class Journal:
     """Keeps, for each open branch, the objects as they were before it first changed them.
 
-    What was made in the branch itself is not kept: nobody outside knows it.
+    What was made in the branch itself is not kept: nobody outside knows it.  ``memory`` is told of every change.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, memory: Memory | None = None) -> None:
         self.levels: list[_Level] = []
+        self.memory = memory if memory is not None else Memory()
 
     def touch(self, target: Mutable) -> None:
         """Call before every change of a mutable value."""
+        self.memory.notice(target)
         if self.levels:
             level = self.levels[-1]
             if target.born < level.since and target not in level:
@@ -82,6 +85,8 @@ class Journal:
         before = self.levels.pop()
         after = {target: target.snapshot() for target in before}
         for target, state in before.items():
+            if state != after[target]:
+                self.memory.notice(target)
             target.restore(state)
         return after
 

@@ -150,6 +150,7 @@ def call(machine: Machine, frame: Frame, node: cst.CSTNode | None, function: Ext
 
     name = function.name
     if name in NATIVES:
+        machine.weigh(*arguments.args, *arguments.kwargs.values())
         return run_named(machine, frame, node, name, arguments)
     if name in ops.LAYERS or name in modules.CONTAINERS or name == "torch.nn.Module":
         return modules.construct(machine, frame, node, name, arguments)
@@ -178,6 +179,7 @@ _APART = tuple(
 
 def _mathematics(machine: Machine, name: str, arguments: Arguments) -> Value:
     """A function of ``math`` on known numbers; a product of sizes also where they are symbols."""
+    machine.weigh(*arguments.args)
     last = name.rpartition(".")[2]
     if last == "prod" and arguments.args:
         items = items_of(machine, arguments.args[0])
@@ -212,4 +214,5 @@ def run_native(machine: Machine, frame: Frame, node: cst.CSTNode | None, functio
     """Call a function that the interpreter made itself (``itemgetter(1)``)."""
     if arguments.open:
         return machine.unknown(arguments.open, frame, node)
+    machine.weigh(*arguments.args, *arguments.kwargs.values())
     return function.run(Context(machine, frame, node, function.name, arguments), *arguments.args)

@@ -20,7 +20,7 @@ from conv_lint.interpreter.journal import Facts, Journal, join, join_states
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Instance, Pending
 from conv_lint.project import Project
 from conv_lint.tree import Tree
-from conv_lint.values import Choice, Condition, Dict, Rest, Shape, Tensor, Unknown, Value
+from conv_lint.values import Choice, Condition, Dict, List, Rest, Shape, Tensor, Unknown, Value
 
 if TYPE_CHECKING:
     from conv_lint.interpreter.demands import Demands
@@ -112,6 +112,8 @@ class Machine:
     models: list[Demands] | None = None
     entry: cst.FunctionDef | cst.ClassDef | None = None
     watch: Callable[[LayerCall], None] | None = None
+    weighed: list[float] = field(default_factory=list)
+    rests_of: dict[int, tuple[float, float]] = field(default_factory=dict)
     training: Value = True
     started: float = field(default_factory=time.thread_time)
     stop: bool = False
@@ -141,6 +143,29 @@ class Machine:
             depths.pop()
             if not depths:
                 del self.active[key]
+
+    def weigh(self, *values: Value) -> None:
+        """Write down the floats whose value is about to decide something.
+
+        A rate of a dropout that is only handed on, or compared with 0 and 1, decides no shape: see
+        :mod:`conv_lint.interpreter.recall`.
+        """
+        for value in values:
+            kind = type(value)
+            if kind is float:
+                self.weighed.append(value)  # type: ignore[arg-type]
+                if id(value) in self.rests_of:
+                    self.weigh(self.rests_of[id(value)][1])
+            elif kind is tuple or kind is list:
+                self.weigh(*value)  # type: ignore[misc]
+            elif kind is List:
+                self.weigh(*value.items)  # type: ignore[attr-defined]
+
+    def rest_of(self, rate: float) -> float:
+        """``1 - rate``, which is above, below or between 0 and 1 as the rate is."""
+        rest = 1.0 - rate
+        self.rests_of[id(rest)] = rest, rate
+        return rest
 
     # facts --------------------------------------------------------------------------------------------------
     def size(self, dim: Dim) -> Dim:

@@ -51,6 +51,7 @@ def _matches(machine: Machine, frame: Frame, pattern: cst.MatchPattern, subject:
                 assign(machine, frame, name, subject)
             return answer
         case cst.MatchValue(value=value) | cst.MatchSingleton(value=value):
+            machine.weigh(subject)
             return _answer(operators.equal(machine, frame, subject, evaluate(machine, frame, value)))
         case cst.MatchOr(patterns=patterns):
             answers = [_matches(machine, frame, p.pattern, subject) for p in patterns]

@@ -27,21 +27,30 @@ TEXT = frozenset(
     " split splitlines startswith strip swapcase title upper zfill".split()
 )
 
+#: Methods of lists that take an item as it is.
+ADDING = frozenset({"append", "extend", "insert"})
+#: Methods of lists and dicts that change nothing.
+READING = frozenset({"copy", "count", "get", "index", "items", "keys", "values"})
+
 
 def call(machine: Machine, frame: Frame, node: cst.CSTNode | None, called: Method, arguments: Arguments) -> Value:
     """Call a method of a value that is no object of the checked code."""
     receiver, name = machine.resolve(called.receiver), called.name
     args = arguments.args
+    if name not in ADDING and not isinstance(receiver, Tensor):
+        machine.weigh(receiver, *args)
     match receiver:
         case Tensor():
             return tensors.call_method(machine, frame, node, receiver, name, args, arguments.kwargs, arguments.open)
         case List():
             handler = LIST.get(name)
-            machine.journal.touch(receiver)
+            if name not in READING:
+                machine.journal.touch(receiver)
             return handler(machine, frame, receiver, args, arguments.kwargs) if handler else Unknown(f"list.{name}")
         case Dict():
             of_dict = DICT.get(name)
-            machine.journal.touch(receiver)
+            if name not in READING:
+                machine.journal.touch(receiver)
             return of_dict(machine, frame, receiver, args, arguments.kwargs) if of_dict else Unknown(f"dict.{name}")
         case str() | bytes():
             return _text(machine, receiver, name, args, arguments.kwargs)

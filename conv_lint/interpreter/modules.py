@@ -8,8 +8,8 @@ import libcst as cst
 
 from conv_lint import catalogue, ops
 from conv_lint.finding import Step
-from conv_lint.interpreter import attributes, coverage, locate, tensors
-from conv_lint.interpreter.calls import Arguments, call_value, run_function, with_first
+from conv_lint.interpreter import attributes, coverage, locate, recall, tensors
+from conv_lint.interpreter.calls import Arguments, call_value, with_first
 from conv_lint.interpreter.machine import LayerCall, Machine
 from conv_lint.interpreter.objects import (
     MISSING,
@@ -124,6 +124,7 @@ def _build(
         if node is not None:
             locate.report_at(machine, frame, node, catalogue.call_signature(layer=label, problem=str(error)))
         return
+    tensors.weigh(machine, bound)
     instance.layer = Layer(row, bound, site)
     instance.attrs.update({k: v for k, v in bound.items() if k not in ("device", "dtype")})
     if row.build is None:
@@ -154,7 +155,7 @@ def call_module(
         own = module.cls.find("__call__")
         forward = own if isinstance(own, Function) else module.attrs.get("forward", module.cls.find("forward"))
         if isinstance(forward, Function):
-            result = run_function(machine, frame, node, forward, with_first(arguments, module))
+            result = recall.module_call(machine, frame, node, forward, with_first(arguments, module))
             if not machine.muted and module.open is None:
                 machine.exercised.add(module.cls)
             return result
@@ -190,25 +191,19 @@ def _watched(machine: Machine, module: Instance, arguments: Arguments, result: V
         machine.watch(LayerCall(module, tuple(arguments.args), result))
 
 
-def label_of(module: Instance) -> str:
-    """The layer in the reader's words: ``layer2[0].conv1``, or its class where it hangs nowhere."""
-    path = module.path()
-    return path if path and not path.startswith("[") else f"{module.class_name}{path}"
-
-
 def _step(machine: Machine, frame: Frame, node: cst.CSTNode | None, module: Instance, arguments: Arguments) -> Step:
     place = module.layer.call.frame.place(module.layer.call.node) if module.layer is not None else None
     if place is None and node is not None:
         place = frame.place(node)
     steps = tuple(a.step for a in arguments.args if isinstance(a, Tensor) and a.step is not None)
-    return Step(label_of(module), place, (), steps, locate.Scope(frame, module))
+    return Step(module.label, place, (), steps, locate.Scope(frame, module))
 
 
 def _run_layer(
     machine: Machine, frame: Frame, node: cst.CSTNode | None, module: Instance, row: LayerRow, arguments: Arguments
 ) -> Value:
     assert module.layer is not None
-    label = label_of(module)
+    label = module.label
     try:
         given = row.forward.bind(
             [tensors.to_rule(machine, a) for a in arguments.args],
@@ -219,6 +214,7 @@ def _run_layer(
     world = tensors.CallWorld(machine, frame, node, row.signature, module)
     values = {k: tensors.to_rule(machine, v) for k, v in module.attrs.items()}
     values.update(given)
+    tensors.weigh(machine, values)
     op = Op(row.name, row.n, label, {**module.layer.arguments, **given}, world)
     training = attributes.find(machine, frame, module, "training")
     op.training = training if isinstance(training, bool) else None

@@ -220,7 +220,8 @@ class Instance(Mutable):
     ``cls``: a :class:`Class`, or the :class:`External` name of a torch.nn class.  ``open``: a reason if it may have
     attributes that are not known.  ``owner``: the module that holds it first, and under which name.
     ``called``: whether the program itself has called it.  ``parallel``: whether it was wrapped by DataParallel, which
-    is followed as the model itself.
+    is followed as the model itself.  ``portrait``: its description, kept while it does not change (see
+    :mod:`conv_lint.interpreter.memory`).
     """
 
     cls: Value
@@ -232,6 +233,7 @@ class Instance(Mutable):
     training: Value = None
     called: bool = False
     parallel: bool = False
+    portrait: Any = field(default=None, repr=False)
     born: int = field(default_factory=birth, repr=False)
 
     def snapshot(self) -> tuple[dict[str, Value], Layer | None, str | None, Value]:
@@ -281,6 +283,12 @@ class Instance(Mutable):
         for name in reversed(names):
             text += f"[{name}]" if name.isdigit() else f".{name}" if text else name
         return text
+
+    @property
+    def label(self) -> str:
+        """The module in the reader's words: ``layer2[0].conv1``, or its class where it hangs nowhere."""
+        path = self.path()
+        return path if path and not path.startswith("[") else f"{self.class_name}{path}"
 
     def __repr__(self) -> str:
         return f"Instance({self.class_name})"

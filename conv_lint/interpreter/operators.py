@@ -67,6 +67,9 @@ class Ratio(Unknown):
 def binary(machine: Machine, frame: Frame, node: cst.CSTNode, kind: type, left: Value, right: Value) -> Value:
     """The value of ``left OP right``."""
     left, right = machine.resolve(left), machine.resolve(right)
+    if kind is cst.Subtract and left == 1 and type(right) is float and type(left) in (int, float):
+        return machine.rest_of(right)
+    machine.weigh(left, right)
     if kind not in BINARY:
         return Unknown("an unknown operator")
     name, function = BINARY[kind]
@@ -239,6 +242,7 @@ def unary(machine: Machine, frame: Frame, node: cst.UnaryOperation, value: Value
     from conv_lint.interpreter.expressions import truth_of
 
     value = machine.resolve(value)
+    machine.weigh(value)
     if isinstance(node.operator, cst.Not):
         truth = truth_of(machine, frame, value)
         return truth.inverse() if isinstance(truth, Condition) else not truth
@@ -266,6 +270,8 @@ def compare(
 ) -> Value:
     """``True``, ``False``, a :class:`Condition`, or the tensor of a comparison of tensors."""
     left, right = machine.resolve(left), machine.resolve(right)
+    if not (_is_bound(left) or _is_bound(right)):
+        machine.weigh(left, right)
     match kind:
         case cst.Is():
             return identical(machine, frame, left, right)
@@ -289,6 +295,11 @@ def compare(
     if name == "ne":
         return inverse(equal(machine, frame, left, right))
     return _ordered(name, left, right)
+
+
+def _is_bound(value: Value) -> bool:
+    """Is it 0 or 1, the bounds of a rate?"""
+    return type(value) in (int, float) and value in (0, 1)
 
 
 _COMPARE: dict[type, str] = {

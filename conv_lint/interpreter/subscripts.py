@@ -43,6 +43,7 @@ def _index(machine: Machine, frame: Frame, node: cst.BaseSlice) -> Value:
 
 def item(machine: Machine, frame: Frame, node: cst.CSTNode, base: Value, index: Value) -> Value:
     """The value of ``base[index]``."""
+    machine.weigh(index)
     if isinstance(base, Choice):
         return machine.choose(frame, base, lambda v: item(machine, frame, node, v, index))
     if isinstance(base, Tensor):

@@ -171,13 +171,31 @@ def run_row(
         bound = row.signature.bind([to_rule(machine, a) for a in args], given)
     except TypeError as error:
         return machine.unknown(f"{label}: {error}", frame, node)
+    weigh(machine, bound)
     op = Op(row.name, row.n, label, bound, world)
     op.training = machine.training if isinstance(machine.training, bool) else None
     steps = tuple(a.step for a in _tensors([*args, *kwargs.values()]) if a.step is not None)
     result = execute(machine, frame, node, row.rule, op, bound, world, steps, None)
     if isinstance(result, Tensor):
         result.numbers = compute(name, [machine.resolve(a) for a in args], kwargs)
+        if result.numbers is not None:
+            machine.weigh(*args, *kwargs.values())
     return result
+
+
+#: Parameters of torch whose floats decide no shape.
+_SHAPELESS = frozenset(
+    "alpha beta dropout dropout_p drop_prob eps exponent fill_value gamma label_smoothing lambd lower margin max"
+    " max_norm max_val mean min min_val momentum negative_slope other p scale std tau threshold upper value".split()
+)
+
+
+def weigh(machine: Machine, arguments: Mapping[str, Any]) -> None:
+    """Write down the floats among the arguments of an operation that may decide a shape."""
+    for name, value in arguments.items():
+        kind = type(value)
+        if (kind is float or kind is tuple or kind is list) and name not in _SHAPELESS:
+            machine.weigh(value)
 
 
 def ask(machine: Machine, rule: Any, op: Op, values: Mapping[str, Any]) -> None:
