@@ -273,6 +273,19 @@ return_annotation = Rule(
     "{layer} is annotated to return {annotated}, but returns {given}[ ({source})]",
 )
 
+# 6xx: what Python itself refuses ----------------------------------------------------------------------------
+
+index_range = Rule(
+    "CONV601",
+    "index-range",
+    "index {index} is out of range: {name} has {count}[, the last is {last}]",
+)
+missing_key = Rule(
+    "CONV602",
+    "missing-key",
+    "key {key} is missing: {name} has {keys}",
+)
+
 # 9xx: the checker's own notes -------------------------------------------------------------------------------
 
 not_understood = Rule(

@@ -8,7 +8,7 @@ import libcst as cst
 
 from conv_lint import catalogue, dims
 from conv_lint.dims import Dim, Expr
-from conv_lint.interpreter import attributes, locate, tensors
+from conv_lint.interpreter import attributes, faults, locate, tensors
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Instance, Sizes
 from conv_lint.interpreter.sequences import items_of
@@ -125,6 +125,7 @@ def unpacked(
     if star is not None:
         after = count - star - 1
         if len(items) < count - 1:
+            faults.wrong_count(machine, frame, node, value, len(items), count - 1, starred=True)
             return [Unknown("too few values to unpack") for _ in range(count)]
         middle = items[star : len(items) - after]
         return [*items[:star], List(middle), *items[len(items) - after :]]
@@ -154,6 +155,8 @@ def _wrong_count(machine: Machine, frame: Frame, node: cst.CSTNode, value: Value
     is_pieces = isinstance(value, (tuple, List)) and any(
         isinstance(v, Tensor) for v in (value.items if isinstance(value, List) else value)
     )
+    if faults.wrong_count(machine, frame, node, value, given, names, starred=False):
+        return
     if isinstance(value, Tensor) or is_shape or is_pieces:
         locate.report_at(machine, frame, node, catalogue.unpack_count(given=given, names=names))
 

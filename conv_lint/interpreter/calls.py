@@ -54,6 +54,7 @@ class Arguments:
 
 def evaluate_call(machine: Machine, frame: Frame, node: cst.Call) -> Value:
     """The value of a call expression."""
+    from conv_lint.interpreter import faults
     from conv_lint.interpreter.expressions import evaluate
 
     function = evaluate(machine, frame, node.func)
@@ -61,6 +62,7 @@ def evaluate_call(machine: Machine, frame: Frame, node: cst.Call) -> Value:
         return _super(machine, frame, node)
     arguments = evaluate_arguments(machine, frame, node.args)
     if arguments.others and not isinstance(function, (Class, External)):
+        faults.share(machine, [*arguments.args, *arguments.kwargs.values()])
         return machine.unknown(f"called with {arguments.open}", frame, node)
     return call_with(machine, frame, node, function, arguments)
 
@@ -147,7 +149,7 @@ def call_value(
 
 def call_with(machine: Machine, frame: Frame, node: cst.CSTNode | None, function: Value, arguments: Arguments) -> Value:
     """Call a value with evaluated arguments."""
-    from conv_lint.interpreter import classes, libraries, methods, modules
+    from conv_lint.interpreter import classes, faults, libraries, methods, modules
 
     function = machine.resolve(function)
     match function:
@@ -183,6 +185,7 @@ def call_with(machine: Machine, frame: Frame, node: cst.CSTNode | None, function
             raise PythonRaise("TypeError")
     if isinstance(function, Apart):
         return Apart(function.reason)
+    faults.share(machine, [*arguments.args, *arguments.kwargs.values()])
     reason = function.reason if isinstance(function, Unknown) else "something that is not known is called"
     return machine.unknown(reason, frame, node)
 
@@ -297,7 +300,7 @@ def _run_function(
         return evaluate(machine, frame, function.node.body)
     if _is_generator(function):
         frame.yields = []
-        with contextlib.suppress(PythonRaise):
+        with machine.doubting(), contextlib.suppress(PythonRaise):  # nobody may ask for the last of it
             run_body(machine, frame, suite(function.node.body))
         return Iter(frame.yields)
     contracts.hold(machine, frame, function)

@@ -28,7 +28,7 @@ from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Inher
 from conv_lint.interpreter.statements import execute
 from conv_lint.interpreter.tensors import new_input
 from conv_lint.tree import Tree
-from conv_lint.values import Choice, Condition, External, Shape, Tensor, Unknown, Value, any_shape
+from conv_lint.values import Choice, Condition, External, Shape, Tensor, Unknown, Value, any_shape, birth
 
 
 def run_all(machine: Machine) -> None:
@@ -97,12 +97,14 @@ def run_top_level(machine: Machine) -> Namespace:
         except (PythonRaise, OutOfBudget, RecursionError) as error:
             _reset(machine)
             _note_end(machine, statement, error)
+            machine.doubts = 1  # the program has ended; what follows lacks what it would have made
         namespace.frame.pending.clear()
+    machine.doubts = 0
     return namespace
 
 
 def _reset(machine: Machine) -> None:
-    machine.muted = machine.catching = 0
+    machine.muted = machine.catching = machine.doubts = 0
     machine.journal.levels.clear()
 
 
@@ -140,6 +142,7 @@ def _isolated(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) 
     machine.facts, machine.journal, machine.peeks = Facts(), Journal(), dict(peeks)
     machine.links = {key: dict(sizes) for key, sizes in links.items()}
     machine.journal.begin()
+    machine.outermost, machine.entry_born = 1, birth()
     try:
         entry()
     except (PythonRaise, OutOfBudget, RecursionError) as error:
@@ -147,6 +150,7 @@ def _isolated(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) 
         _note_end(machine, node, error)
         del machine.journal.levels[1:]
     machine.journal.end()
+    machine.outermost = 0
     machine.facts, machine.journal, machine.peeks, machine.links = facts, journal, peeks, links
     _reset(machine)
     return raised

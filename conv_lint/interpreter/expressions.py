@@ -175,8 +175,9 @@ def _rounds(machine: Machine, frame: Frame, node: Any, loop: cst.CompFor, out: l
     items = items_of(machine, over)
     if items is None or len(items) > machine.limits.rounds:
         reason = over.reason if isinstance(over, Unknown) else "runs over unknown items"
-        assign(machine, frame, loop.target, Unknown(reason))
-        _round(machine, frame, node, loop, out)
+        with machine.doubting():  # there may be no item at all
+            assign(machine, frame, loop.target, Unknown(reason))
+            _round(machine, frame, node, loop, out)
         return reason
     for item in items:
         assign(machine, frame, loop.target, item)

@@ -8,7 +8,7 @@ import libcst as cst
 
 from conv_lint import catalogue, ops
 from conv_lint.finding import Step
-from conv_lint.interpreter import attributes, coverage, locate, tensors
+from conv_lint.interpreter import attributes, coverage, faults, locate, tensors
 from conv_lint.interpreter.calls import Arguments, call_value, run_function, with_first
 from conv_lint.interpreter.machine import LayerCall, Machine
 from conv_lint.interpreter.objects import (
@@ -438,6 +438,7 @@ def _apply(machine: Machine, frame: Frame, module: Instance, arguments: Argument
     "register_backward_hook", "init_weights", "extra_repr", "_get_name", "save_hyperparameters", "log",
 )  # fmt: skip
 def _nothing(machine: Machine, frame: Frame, module: Instance, arguments: Arguments) -> Value:
+    faults.share(machine, arguments.args)  # a hook may fill a list
     return None
 
 

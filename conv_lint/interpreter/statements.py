@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,7 +12,7 @@ import libcst as cst
 from conv_lint.interpreter import assign, classes, contracts, loops
 from conv_lint.interpreter.calls import make_function
 from conv_lint.interpreter.expressions import evaluate, truth_of
-from conv_lint.interpreter.imports import run_import, run_import_from
+from conv_lint.interpreter.imports import dotted, run_import, run_import_from
 from conv_lint.interpreter.journal import join
 from conv_lint.interpreter.machine import Flow, Machine, PythonRaise
 from conv_lint.interpreter.matching import run_match
@@ -121,7 +123,8 @@ def _with(machine: Machine, frame: Frame, node: cst.With) -> Flow | None:
         if item.asname is not None:
             assign.assign(machine, frame, item.asname.name, assign.entered(machine, value))
     if not expects_error:
-        return execute_block(machine, frame, suite(node.body))
+        with machine.doubting() if any(_may_swallow(i.item) for i in node.items) else contextlib.nullcontext():
+            return execute_block(machine, frame, suite(node.body))
     try:
         with machine.quiet():
             return execute_block(machine, frame, suite(node.body))
@@ -135,6 +138,14 @@ def _expects_error(node: cst.BaseExpression) -> bool:
         return False
     name = node.func.attr.value if isinstance(node.func, cst.Attribute) else getattr(node.func, "value", "")
     return name in ("raises", "suppress") or str(name).startswith("assertRaises")
+
+
+#: A context manager of such a name may swallow an error.
+_SWALLOWS = re.compile(r"rais|suppress|ignor|expect|error|exception|catch|fail|warn", re.IGNORECASE)
+
+
+def _may_swallow(node: cst.BaseExpression) -> bool:
+    return _SWALLOWS.search(dotted(node.func if isinstance(node, cst.Call) else node)) is not None
 
 
 def _try(machine: Machine, frame: Frame, node: cst.Try) -> Flow | None:
@@ -167,7 +178,8 @@ def _handle(machine: Machine, frame: Frame, node: cst.Try, error: PythonRaise) -
         if not names or not error.name or error.name in names or names & _BROAD:
             if handler.name is not None:
                 assign.assign(machine, frame, handler.name.name, machine.unknown("a caught exception"))
-            return execute_block(machine, frame, suite(handler.body))
+            with machine.doubting():  # what was caught may be something that we did not understand
+                return execute_block(machine, frame, suite(handler.body))
     if node.finalbody is not None:
         execute_block(machine, frame, suite(node.finalbody.body))
     raise error
