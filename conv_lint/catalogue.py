@@ -69,7 +69,7 @@ heads = Rule(
 call_signature = Rule(
     "CONV112",
     "call-signature",
-    "{layer}: {problem}",
+    "{layer}: {problem}[; it takes {parameters}][ ({source})]",
 )
 up_down_factor = Rule(
     "CONV113",

@@ -54,7 +54,7 @@ class Arguments:
 
 def evaluate_call(machine: Machine, frame: Frame, node: cst.Call) -> Value:
     """The value of a call expression."""
-    from conv_lint.interpreter import faults
+    from conv_lint.interpreter import arity, faults
     from conv_lint.interpreter.expressions import evaluate
 
     function = evaluate(machine, frame, node.func)
@@ -64,6 +64,7 @@ def evaluate_call(machine: Machine, frame: Frame, node: cst.Call) -> Value:
     if arguments.others and not isinstance(function, (Class, External)):
         faults.share(machine, [*arguments.args, *arguments.kwargs.values()])
         return machine.unknown(f"called with {arguments.open}", frame, node)
+    arity.check(machine, frame, node, function, arguments)
     return call_with(machine, frame, node, function, arguments)
 
 

@@ -142,7 +142,7 @@ def _isolated(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) 
     machine.facts, machine.journal, machine.peeks = Facts(), Journal(), dict(peeks)
     machine.links = {key: dict(sizes) for key, sizes in links.items()}
     machine.journal.begin()
-    machine.outermost, machine.entry_born = 1, birth()
+    machine.outermost, machine.entry_born, machine.by_default = 1, birth(), False
     try:
         entry()
     except (PythonRaise, OutOfBudget, RecursionError) as error:
@@ -150,7 +150,7 @@ def _isolated(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) 
         _note_end(machine, node, error)
         del machine.journal.levels[1:]
     machine.journal.end()
-    machine.outermost = 0
+    machine.outermost, machine.by_default = 0, False
     machine.facts, machine.journal, machine.peeks, machine.links = facts, journal, peeks, links
     _reset(machine)
     return raised
@@ -205,6 +205,7 @@ def _needs_nothing(node: cst.FunctionDef) -> bool:
 def _factory(machine: Machine, frame: Frame, node: cst.FunctionDef, function: Value) -> None:
     """Call a function that needs no arguments; a module that it returns is fed."""
     arguments = Arguments()
+    machine.by_default = bool(node.params.params or node.params.star_arg or node.params.star_kwarg)
     if isinstance(node.params.star_arg, cst.Param):
         arguments.rest = "further arguments of the factory"
     made = call_with(machine, frame, node, function, arguments)
@@ -217,6 +218,7 @@ def _factory(machine: Machine, frame: Frame, node: cst.FunctionDef, function: Va
 
 def _class(machine: Machine, frame: Frame, made: Class) -> None:
     """Construct a class with its defaults, and with symbols for what has none; then call it."""
+    machine.by_default = True
     init = made.find("__init__")
     kwargs = symbols_for(machine, init) if isinstance(init, Function) else {}
     arguments = Arguments([], kwargs)
@@ -262,6 +264,7 @@ def _argument(parameter: cst.Param) -> Value:
 
 def feed(machine: Machine, frame: Frame, module: Instance, inputs: Iterable[Value] | None = None) -> Value:
     """Call a module on inputs of which nothing is known but what its own file says."""
+    machine.by_default = True
     forward = _forward(module)
     if inputs is None and isinstance(module.cls, Class):
         inputs = _configured(machine, module.cls.name) or _example(module)

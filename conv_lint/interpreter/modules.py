@@ -8,7 +8,7 @@ import libcst as cst
 
 from conv_lint import catalogue, ops
 from conv_lint.finding import Step
-from conv_lint.interpreter import attributes, coverage, faults, locate, tensors
+from conv_lint.interpreter import arity, attributes, coverage, faults, locate, tensors
 from conv_lint.interpreter.calls import Arguments, call_value, run_function, with_first
 from conv_lint.interpreter.machine import LayerCall, Machine
 from conv_lint.interpreter.objects import (
@@ -215,6 +215,8 @@ def _run_layer(
             {k: tensors.to_rule(machine, v) for k, v in arguments.kwargs.items()},
         )
     except TypeError as error:
+        if node is not None and faults.is_certain(machine, frame):
+            faults.report(machine, frame, node, catalogue.call_signature(layer=label, problem=str(error)))
         return machine.unknown(f"{label}: {error}", frame, node)
     world = tensors.CallWorld(machine, frame, node, row.signature, module)
     values = {k: tensors.to_rule(machine, v) for k, v in module.attrs.items()}
@@ -242,11 +244,16 @@ def _sequential(
         return Tensor(any_shape(module.open), _step(machine, frame, node, module, arguments))
     if not arguments.args:
         return machine.unknown("a Sequential is called without an input", frame, node)
+    given = len(arguments.args)
+    if given > 1 and not arguments.open and node is not None and faults.is_certain(machine, frame):
+        problem = f"a Sequential takes 1 input but {given} are given"
+        faults.report(machine, frame, node, catalogue.call_signature(layer=label_of(module), problem=problem))
     value = arguments.args[0]
     for name, child in list(module.attrs.items()):
         child = machine.resolve(child)
         if name.isidentifier() and not is_part(child):
             continue  # an attribute of a subclass
+        arity.check(machine, frame, node, child, Arguments([value]))
         value = call_value(machine, frame, node, child, [value], {})
     return value
 
