@@ -79,7 +79,17 @@ up_down_factor = Rule(
 not_a_tensor = Rule(
     "CONV114",
     "not-a-tensor",
-    "{layer} is given a {kind} of {count} values, {argument} must be a tensor[; {fix}]",
+    "{layer} is given {what}, {argument} must be a tensor[; {fix}]",
+)
+tensor_list = Rule(
+    "CONV115",
+    "tensor-list",
+    "{layer} needs a list or a tuple of tensors but is given {given}[ ({source})][; {fix}]",
+)
+not_a_module = Rule(
+    "CONV116",
+    "not-a-module",
+    "{layer} holds layers only but is given {given}[; {fix}]",
 )
 
 # 2xx: channels and features ---------------------------------------------------------------------------------
@@ -284,6 +294,17 @@ missing_key = Rule(
     "CONV602",
     "missing-key",
     "key {key} is missing: {name} has {keys}",
+)
+
+not_callable = Rule(
+    "CONV603",
+    "not-callable",
+    "{name} is called but is {what}[; {fix}]",
+)
+own_check = Rule(
+    "CONV604",
+    "own-check",
+    "{layer}: {problem}[ ({values})]",
 )
 
 # 9xx: the checker's own notes -------------------------------------------------------------------------------

@@ -183,7 +183,10 @@ def call_with(machine: Machine, frame: Frame, node: cst.CSTNode | None, function
         case Choice():
             return _call_choice(machine, frame, node, function, arguments)
         case None:
+            faults.not_callable(machine, frame, node, None)
             raise PythonRaise("TypeError")
+    if faults.not_callable(machine, frame, node, function):
+        return Unknown("a call of what cannot be called")
     if isinstance(function, Apart):
         return Apart(function.reason)
     faults.share(machine, [*arguments.args, *arguments.kwargs.values()])

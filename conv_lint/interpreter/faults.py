@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import libcst as cst
 
-from conv_lint import catalogue
+from conv_lint import catalogue, ops
 from conv_lint.finding import Report
 from conv_lint.interpreter import locate
 from conv_lint.interpreter.machine import Machine
-from conv_lint.interpreter.objects import BoundMethod, Frame, Function, Instance, Partial
-from conv_lint.values import Dict, List, Value
+from conv_lint.interpreter.objects import BoundMethod, Class, Frame, Function, Instance, Partial
+from conv_lint.values import Dict, External, List, Tensor, Value
 
 #: Methods whose errors Python takes for an answer: the end of an iteration, the next place to look.
 _PROTOCOLS = frozenset({"__getitem__", "__getattr__", "__next__", "__iter__", "__contains__", "__missing__"})
@@ -119,6 +119,79 @@ def wrong_count(
         return False
     report(machine, frame, node, catalogue.unpack_count(given=given, names=f"at least {names}" if starred else names))
     return True
+
+
+#: Python's names for what cannot be called.
+_NOT_CALLABLE: dict[type, str] = {
+    bool: "a bool", int: "a number", float: "a number", str: "a text", tuple: "a tuple", List: "a list", Dict: "a dict",
+}  # fmt: skip
+
+
+def not_callable(machine: Machine, frame: Frame, node: cst.CSTNode | None, called: Value) -> bool:
+    """Report a call of a number, a list, a tensor, ``None``; returns whether it was certain.
+
+    What is ``None`` in a class may be set by whoever derives from it or uses it.
+    """
+    what = "None" if called is None else _NOT_CALLABLE.get(type(called))
+    if isinstance(called, Tensor) and called.sure:
+        what = "a tensor"
+    if what is None or not isinstance(node, cst.Call) or not is_certain(machine, frame, strictly=called is None):
+        return False
+    value = f" ({called!r})" if isinstance(called, (int, float, str)) and len(repr(called)) <= SHOWN else ""
+    report(machine, frame, node, catalogue.not_callable(name=shown(frame, node.func), what=f"{what}{value}"))
+    return True
+
+
+def no_forward(machine: Machine, frame: Frame, node: cst.CSTNode | None, module: Instance) -> None:
+    """Report the call of a module without ``forward``: a ModuleList, or a class that forgot it.
+
+    A class of the checked code may be there to be derived from.
+    """
+    kind = module.torch_name.rpartition(".")[2]
+    is_list = kind in ("ModuleList", "ModuleDict")
+    if not isinstance(node, cst.Call) or not (is_list or kind == "Module") or module.open:
+        return
+    if not is_certain(machine, frame, strictly=not is_list):
+        return
+    fix = "call its layers one by one" if is_list else f"write def forward(self, ...) in {module.class_name}"
+    what = f"a {module.class_name}, which has no forward"
+    report(machine, frame, node, catalogue.not_callable(name=shown(frame, node.func), what=what, fix=fix))
+
+
+def no_module(machine: Machine, frame: Frame, node: cst.CSTNode | None, container: Instance, value: Value) -> None:
+    """Report something else than a module that is put into a container of modules (torch: ``is not a Module subclass``).
+
+    ``None`` is allowed, and so is what may turn out to be a module.
+    """
+    kind = container.torch_name.rpartition(".")[2]
+    if kind not in ("Sequential", "ModuleList", "ModuleDict") or not isinstance(container.cls, External):
+        return
+    what, fix = _no_module(value)
+    if what is None or node is None or not is_certain(machine, frame):
+        return
+    report(machine, frame, node, catalogue.not_a_module(layer=kind, given=what, fix=fix))
+
+
+def _no_module(value: Value) -> tuple[str | None, str | None]:
+    match value:
+        case External() if value.name in ops.LAYERS:
+            name = value.name.rpartition(".")[2]
+            return f"the class {name}", f"write {name}(...)"
+        case External() if value.name in ops.FUNCTIONS:
+            return f"the function {value.name.rpartition('.')[2]}", None
+        case Class() if value.is_module and not value.kind:
+            return f"the class {value.name}", f"write {value.name}(...)"
+        case Function() | BoundMethod():
+            return f"the function {(value.function if isinstance(value, BoundMethod) else value).name}", None
+        case Tensor() if value.sure:
+            return "a tensor", "call the container with it"
+        case Dict():
+            return "a dict beside others", "give one OrderedDict alone"
+        case List() | tuple():
+            return f"a {'list' if isinstance(value, List) else 'tuple'}", "unpack it with *"
+        case bool() | int() | float() | str():
+            return repr(value), None
+    return None, None
 
 
 def report(machine: Machine, frame: Frame, node: cst.CSTNode, fault: Report) -> None:

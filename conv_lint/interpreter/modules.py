@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import libcst as cst
 
@@ -49,14 +49,16 @@ def initialize(
     """``__init__`` of a class of torch.nn, on a new object of it or of a class that derives from it."""
     machine.journal.touch(instance)
     if name in CONTAINERS:
-        _fill(machine, instance, name, arguments)
+        _fill(machine, frame, node, instance, name, arguments)
     elif name in ops.LAYERS:
         _build(machine, frame, node, instance, ops.LAYERS[name], arguments)
     elif name != "torch.nn.Module":
         instance.open = f"{name} is not in the op table"
 
 
-def _fill(machine: Machine, container: Instance, name: str, arguments: Arguments) -> None:
+def _fill(
+    machine: Machine, frame: Frame, node: cst.CSTNode | None, container: Instance, name: str, arguments: Arguments
+) -> None:
     """The children of a container."""
     if arguments.open:
         container.open = f"is made from {arguments.open}"
@@ -64,9 +66,29 @@ def _fill(machine: Machine, container: Instance, name: str, arguments: Arguments
     if name != "torch.nn.Sequential" or (len(values) == 1 and isinstance(machine.resolve(values[0]), Dict)):
         for value in [*values, *arguments.kwargs.values()]:
             add_all(machine, container, value)
+        for (_, value), place in zip(_entries(container), _elements(node)):
+            faults.no_module(machine, frame, place, container, machine.resolve(value))
         return
     for position, value in enumerate(values):
+        at = arguments.nodes[position] if position < len(arguments.nodes) else None
+        faults.no_module(machine, frame, at or node, container, machine.resolve(value))
         attributes.store(machine, container, str(position), value)
+
+
+def _entries(container: Instance) -> list[tuple[str, Value]]:
+    return [(name, value) for name, value in container.attrs.items() if name != "training"]
+
+
+def _elements(node: cst.CSTNode | None) -> Iterator[cst.CSTNode | None]:
+    """Where the members of ``ModuleList([...])`` are written: in the display, else at the call."""
+    if isinstance(node, cst.Call) and len(node.args) == 1:
+        display = node.args[0].value
+        if isinstance(display, (cst.List, cst.Tuple)) and not any(
+            isinstance(e, cst.StarredElement) for e in display.elements
+        ):
+            yield from (e.value for e in display.elements)
+    while True:
+        yield node
 
 
 def add_all(machine: Machine, container: Instance, value: Value) -> None:
@@ -160,6 +182,8 @@ def call_module(
             return result
         if isinstance(forward, Inherited) and isinstance(forward.base, External):
             return forward_of(machine, frame, node, module, forward.base.name, arguments)
+        if forward is MISSING:
+            faults.no_forward(machine, frame, node, module)
         if forward is not MISSING and not isinstance(forward, Inherited):
             return call_value(machine, frame, node, forward, arguments.args, arguments.kwargs)
         return machine.unknown(f"{module.class_name} has no forward that is known", frame, node)
@@ -172,6 +196,8 @@ def forward_of(
     """``forward`` as the torch.nn class ``name`` defines it."""
     if name == "torch.nn.Sequential":
         return _sequential(machine, frame, node, module, arguments)
+    if name in ("torch.nn.Module", "torch.nn.ModuleList", "torch.nn.ModuleDict"):
+        faults.no_forward(machine, frame, node, module)
     coverage.note_call(machine, module, arguments.args)
     row = ops.LAYERS.get(name)
     if row is None or row.rule is None or module.open or module.layer is None or arguments.open:
