@@ -154,22 +154,23 @@ def no_forward(machine: Machine, frame: Frame, node: cst.CSTNode | None, module:
     if not is_certain(machine, frame, strictly=not is_list):
         return
     fix = "call its layers one by one" if is_list else f"write def forward(self, ...) in {module.class_name}"
-    what = f"a {module.class_name}, which has no forward"
+    what = f"a {kind} without forward" if is_list else "a module without forward"
     report(machine, frame, node, catalogue.not_callable(name=shown(frame, node.func), what=what, fix=fix))
 
 
-def no_module(machine: Machine, frame: Frame, node: cst.CSTNode | None, container: Instance, value: Value) -> None:
+def no_module(machine: Machine, frame: Frame, node: cst.CSTNode | None, container: Instance, value: Value) -> bool:
     """Report something else than a module that is put into a container of modules (torch: ``is not a Module subclass``).
 
-    ``None`` is allowed, and so is what may turn out to be a module.
+    ``None`` is allowed, and so is what may turn out to be a module.  Returns whether it was reported.
     """
     kind = container.torch_name.rpartition(".")[2]
     if kind not in ("Sequential", "ModuleList", "ModuleDict") or not isinstance(container.cls, External):
-        return
+        return False
     what, fix = _no_module(value)
     if what is None or node is None or not is_certain(machine, frame):
-        return
+        return False
     report(machine, frame, node, catalogue.not_a_module(layer=kind, given=what, fix=fix))
+    return True
 
 
 def _no_module(value: Value) -> tuple[str | None, str | None]:

@@ -30,6 +30,8 @@ CONTAINERS = frozenset(
     f"torch.nn.{n}" for n in ("Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict")
 )
 
+_HOLDS_OTHERS = "holds what is no layer"
+
 
 # construction -----------------------------------------------------------------------------------------------
 
@@ -67,11 +69,14 @@ def _fill(
         for value in [*values, *arguments.kwargs.values()]:
             add_all(machine, container, value)
         for (_, value), place in zip(_entries(container), _elements(node)):
-            faults.no_module(machine, frame, place, container, machine.resolve(value))
+            if faults.no_module(machine, frame, place, container, machine.resolve(value)):
+                container.open = _HOLDS_OTHERS
+                break
         return
     for position, value in enumerate(values):
         at = arguments.nodes[position] if position < len(arguments.nodes) else None
-        faults.no_module(machine, frame, at or node, container, machine.resolve(value))
+        if not container.open and faults.no_module(machine, frame, at or node, container, machine.resolve(value)):
+            container.open = _HOLDS_OTHERS
         attributes.store(machine, container, str(position), value)
 
 

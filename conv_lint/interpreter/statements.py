@@ -9,7 +9,7 @@ from typing import Any
 
 import libcst as cst
 
-from conv_lint.interpreter import assign, classes, contracts, loops
+from conv_lint.interpreter import assign, checks, classes, contracts, loops
 from conv_lint.interpreter.calls import make_function
 from conv_lint.interpreter.expressions import evaluate, truth_of
 from conv_lint.interpreter.imports import dotted, run_import, run_import_from
@@ -69,6 +69,7 @@ def _raise(machine: Machine, frame: Frame, node: cst.Raise) -> None:
 def _assert(machine: Machine, frame: Frame, node: cst.Assert) -> None:
     truth = truth_of(machine, frame, evaluate(machine, frame, node.test))
     if truth is False:
+        checks.deny(machine, frame, node)
         raise PythonRaise("AssertionError")
     if isinstance(truth, Condition):
         machine.require(truth, True)
@@ -95,20 +96,27 @@ def _class(machine: Machine, frame: Frame, node: cst.ClassDef) -> None:
     assign.bind(machine, frame, node.name.value, classes.make_class(machine, frame, node))
 
 
-def _if(machine: Machine, frame: Frame, node: cst.If) -> Flow | None:
+def _if(
+    machine: Machine, frame: Frame, node: cst.If, before: tuple[cst.BaseExpression, ...] | None = ()
+) -> Flow | None:
+    """``before``: the tests of the ``if`` that an ``elif`` belongs to, ``None`` if one of them is not decided."""
     truth = truth_of(machine, frame, evaluate(machine, frame, node.test))
 
+    tests = None if before is None or isinstance(truth, Condition) else (*before, node.test)
+
     def then() -> Flow | None:
+        if tests is not None:
+            checks.refuse(machine, frame, tests, node.body)
         return execute_block(machine, frame, suite(node.body))
 
     def other() -> Flow | None:
         if node.orelse is None:
             return None
-        return (
-            _if(machine, frame, node.orelse)
-            if isinstance(node.orelse, cst.If)
-            else execute_block(machine, frame, suite(node.orelse.body))
-        )
+        if isinstance(node.orelse, cst.If):
+            return _if(machine, frame, node.orelse, tests)
+        if tests is not None:
+            checks.refuse(machine, frame, tests, node.orelse.body)
+        return execute_block(machine, frame, suite(node.orelse.body))
 
     if isinstance(truth, Condition):
         return machine.branch(frame, truth, then, other)
