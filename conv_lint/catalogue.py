@@ -234,7 +234,7 @@ permute_dims = Rule(
 unpack_count = Rule(
     "CONV406",
     "unpack-count",
-    "{given} values cannot be unpacked into {names} names[ ({source})]",
+    "{given} value[{s}] cannot be unpacked into {names} names[ ({source})]",
 )
 folded_batch = Rule(
     "CONV407",

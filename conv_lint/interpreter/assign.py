@@ -158,7 +158,7 @@ def _wrong_count(machine: Machine, frame: Frame, node: cst.CSTNode, value: Value
     if faults.wrong_count(machine, frame, node, value, given, names, starred=False):
         return
     if isinstance(value, Tensor) or is_shape or is_pieces:
-        locate.report_at(machine, frame, node, catalogue.unpack_count(given=given, names=names))
+        locate.report_at(machine, frame, node, faults.unpack_count(given, names))
 
 
 # attributes and items ---------------------------------------------------------------------------------------

@@ -205,7 +205,8 @@ def _needs_nothing(node: cst.FunctionDef) -> bool:
 def _factory(machine: Machine, frame: Frame, node: cst.FunctionDef, function: Value) -> None:
     """Call a function that needs no arguments; a module that it returns is fed."""
     arguments = Arguments()
-    machine.by_default = bool(node.params.params or node.params.star_arg or node.params.star_kwarg)
+    more = (node.params.star_arg, node.params.star_kwarg)
+    machine.by_default = any(isinstance(p, cst.Param) for p in (*node.params.params, *node.params.kwonly_params, *more))
     if isinstance(node.params.star_arg, cst.Param):
         arguments.rest = "further arguments of the factory"
     made = call_with(machine, frame, node, function, arguments)

@@ -117,8 +117,13 @@ def wrong_count(
         return False
     if not is_certain(machine, frame, strictly=not given) or (not given and isinstance(value, List)):
         return False
-    report(machine, frame, node, catalogue.unpack_count(given=given, names=f"at least {names}" if starred else names))
+    report(machine, frame, node, unpack_count(given, f"at least {names}" if starred else names))
     return True
+
+
+def unpack_count(given: int, names: object) -> Report:
+    """CONV406 for so many values and names."""
+    return catalogue.unpack_count(given=given, s="s" if given != 1 else None, names=names)
 
 
 #: Python's names for what cannot be called.
@@ -132,8 +137,10 @@ def not_callable(machine: Machine, frame: Frame, node: cst.CSTNode | None, calle
 
     What is ``None`` in a class may be set by whoever derives from it or uses it.
     """
+    from conv_lint.interpreter import tensors
+
     what = "None" if called is None else _NOT_CALLABLE.get(type(called))
-    if isinstance(called, Tensor) and called.sure:
+    if isinstance(called, Tensor) and tensors.is_surely_one(machine, called):
         what = "a tensor"
     if what is None or not isinstance(node, cst.Call) or not is_certain(machine, frame, strictly=called is None):
         return False
@@ -166,14 +173,16 @@ def no_module(machine: Machine, frame: Frame, node: cst.CSTNode | None, containe
     kind = container.torch_name.rpartition(".")[2]
     if kind not in ("Sequential", "ModuleList", "ModuleDict") or not isinstance(container.cls, External):
         return False
-    what, fix = _no_module(value)
+    what, fix = _no_module(machine, value)
     if what is None or node is None or not is_certain(machine, frame):
         return False
     report(machine, frame, node, catalogue.not_a_module(layer=kind, given=what, fix=fix))
     return True
 
 
-def _no_module(value: Value) -> tuple[str | None, str | None]:
+def _no_module(machine: Machine, value: Value) -> tuple[str | None, str | None]:
+    from conv_lint.interpreter import tensors
+
     match value:
         case External() if value.name in ops.LAYERS:
             name = value.name.rpartition(".")[2]
@@ -184,7 +193,7 @@ def _no_module(value: Value) -> tuple[str | None, str | None]:
             return f"the class {value.name}", f"write {value.name}(...)"
         case Function() | BoundMethod():
             return f"the function {(value.function if isinstance(value, BoundMethod) else value).name}", None
-        case Tensor() if value.sure:
+        case Tensor() if tensors.is_surely_one(machine, value):
             return "a tensor", "call the container with it"
         case Dict():
             return "a dict beside others", "give one OrderedDict alone"

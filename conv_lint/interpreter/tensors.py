@@ -196,12 +196,17 @@ def run_row(
     return result
 
 
+def is_surely_one(machine: Machine, value: Tensor) -> bool:
+    """Is it a tensor, rather than an input that may be a list, or what an operation gave that was not understood?"""
+    return value.sure and machine.shape(value.shape).rest is None
+
+
 def _joinable(machine: Machine, frame: Frame, value: Value) -> Value:
     """What is given for a list of tensors.  An input may be a list, and an empty list may be filled elsewhere; only one
     that the running function has made itself is empty for sure."""
     value = machine.resolve(value)
-    if isinstance(value, Tensor) and not value.sure:
-        return Unknown("an input that may be a list")
+    if isinstance(value, Tensor) and not is_surely_one(machine, value):
+        return Unknown("what may be a list")
     if value == () or (isinstance(value, List) and not value.items):
         own = not isinstance(value, List) or (value.born > frame.born and faults.is_kept(machine, value))
         if not own or not faults.is_certain(machine, frame, strictly=True):
