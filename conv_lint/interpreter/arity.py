@@ -128,7 +128,9 @@ def _written(function: Function, params: Sequence[cst.Param]) -> str | None:
     code = function.tree.module.code_for_node
     parts = [p.name.value + (f"={code(p.default)}" if p.default is not None else "") for p in params]
     more = function.node.params
-    parts += [f"*{more.star_arg.name.value}"] if isinstance(more.star_arg, cst.Param) else ["*"] * bool(more.kwonly_params)
+    parts += (
+        [f"*{more.star_arg.name.value}"] if isinstance(more.star_arg, cst.Param) else ["*"] * bool(more.kwonly_params)
+    )
     parts += [p.name.value + (f"={code(p.default)}" if p.default is not None else "") for p in more.kwonly_params]
     text = f"({', '.join(parts)})"
     return text if len(text) <= SHOWN and "\n" not in text else None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import libcst as cst
 
-from conv_lint import catalogue, dims
+from conv_lint import dims
 from conv_lint.dims import Dim, Expr
 from conv_lint.interpreter import attributes, faults, locate, tensors
 from conv_lint.interpreter.machine import Machine

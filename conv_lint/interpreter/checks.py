@@ -79,12 +79,11 @@ def _report(
     module = frame.self_value
     layer = module.class_name if isinstance(module, Instance) else frame.function.name if frame.function else "?"
     report = catalogue.own_check(layer=layer, problem=problem, values=shown)
-    call = frame.call
-    if frame.function is not None and frame.function.name == "__init__" and call is not None:
-        if call.frame.tree is machine.tree and isinstance(call.node, cst.Call):
-            faults.report(machine, call.frame, call.node, report)  # what is given is wrong, not the check
-            return
-    faults.report(machine, frame, node, report)
+    call = frame.call if frame.function is not None and frame.function.name == "__init__" else None
+    if call is not None and call.frame.tree is machine.tree and isinstance(call.node, cst.Call):
+        faults.report(machine, call.frame, call.node, report)  # what is given is wrong, not the check
+    else:
+        faults.report(machine, frame, node, report)
 
 
 def _is_exact(machine: Machine, frame: Frame, node: cst.CSTNode, values: dict[str, Value]) -> bool:

@@ -166,7 +166,7 @@ def no_forward(machine: Machine, frame: Frame, node: cst.CSTNode | None, module:
 
 
 def no_module(machine: Machine, frame: Frame, node: cst.CSTNode | None, container: Instance, value: Value) -> bool:
-    """Report something else than a module that is put into a container of modules (torch: ``is not a Module subclass``).
+    """Report something else than a module in a container of modules (torch: ``is not a Module subclass``).
 
     ``None`` is allowed, and so is what may turn out to be a module.  Returns whether it was reported.
     """
