@@ -125,12 +125,17 @@ def _label(called: Value, function: Function) -> str:
 
 def _written(function: Function, params: Sequence[cst.Param]) -> str | None:
     """``(cin, cout, stride=1)``, or nothing where that is long."""
-    code = function.tree.module.code_for_node
-    parts = [p.name.value + (f"={code(p.default)}" if p.default is not None else "") for p in params]
+
+    def one(parameter: cst.Param) -> str:
+        default = parameter.default
+        return parameter.name.value + (f"={function.tree.module.code_for_node(default)}" if default is not None else "")
+
+    parts = [one(p) for p in params]
     more = function.node.params
-    parts += (
-        [f"*{more.star_arg.name.value}"] if isinstance(more.star_arg, cst.Param) else ["*"] * bool(more.kwonly_params)
-    )
-    parts += [p.name.value + (f"={code(p.default)}" if p.default is not None else "") for p in more.kwonly_params]
+    if isinstance(more.star_arg, cst.Param):
+        parts.append(f"*{more.star_arg.name.value}")
+    elif more.kwonly_params:
+        parts.append("*")
+    parts += [one(p) for p in more.kwonly_params]
     text = f"({', '.join(parts)})"
     return text if len(text) <= SHOWN and "\n" not in text else None
