@@ -13,7 +13,7 @@ from conv_lint.interpreter.calls import Arguments
 from conv_lint.interpreter.imports import dotted
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import BoundMethod, Class, Frame, Function, Instance, Partial
-from conv_lint.ops.rule import Signature
+from conv_lint.ops.rule import NUMPY_NAMES, Signature
 from conv_lint.values import External, Value
 
 #: Decorators that leave the parameters as they are, by their last name.
@@ -40,8 +40,12 @@ def check(machine: Machine, frame: Frame, node: cst.CSTNode | None, called: Valu
     function, is_bound = _function_of(machine, called)
     if function is None or not faults.is_certain(machine, frame):
         return
+    signature = _signature(function, is_bound)
+    if signature.double_star and function.node.params.posonly_params:
+        return  # a keyword of the name of a positional parameter goes to the others
+    if any(torchs in signature.positional for name, torchs in NUMPY_NAMES.items() if name in arguments.kwargs):
+        return  # here ``axis`` is no other name for ``dim``
     try:
-        signature = _signature(function, is_bound)
         signature.bind(arguments.args, arguments.kwargs)
     except TypeError as error:
         _report(machine, frame, node, called, function, is_bound, str(error))
