@@ -14,14 +14,12 @@ from conv_lint.interpreter.imports import dotted
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import BoundMethod, Class, Frame, Function, Instance, Partial
 from conv_lint.ops.rule import NUMPY_NAMES, Signature
-from conv_lint.values import External, Value
+from conv_lint.values import Value
 
 #: Decorators that leave the parameters as they are, by their last name.
 _TRANSPARENT = frozenset(
     "staticmethod classmethod abstractmethod no_grad inference_mode enable_grad override final lru_cache cache".split()
 )
-#: Bases whose classes are made, and whose objects are called, as Python does it.
-_PLAIN_BASES = frozenset({"object", "abc.ABC", "typing.Generic"})
 #: No longer list of parameters is shown in a message.
 SHOWN = 60
 
@@ -48,7 +46,14 @@ def check(machine: Machine, frame: Frame, node: cst.CSTNode | None, called: Valu
     try:
         signature.bind(arguments.args, arguments.kwargs)
     except TypeError as error:
+        if passes_on_nothing(machine, node) and str(error).startswith("missing"):
+            return
         _report(machine, frame, node, called, function, is_bound, str(error))
+
+
+def passes_on_nothing(machine: Machine, node: cst.CSTNode | None) -> bool:
+    """Does a call pass on ``*args`` or ``**kwargs``, of which a call that the checker makes up gives none?"""
+    return machine.by_default and isinstance(node, cst.Call) and any(argument.star for argument in node.args)
 
 
 def _function_of(machine: Machine, called: Value) -> tuple[Function | None, bool]:
@@ -59,7 +64,7 @@ def _function_of(machine: Machine, called: Value) -> tuple[Function | None, bool
             found = called.function
         case Class() if _is_plain(called):
             found = called.find("__init__")
-        case Instance() if isinstance(called.cls, Class) and not called.open and not machine.hooked:
+        case Instance() if isinstance(called.cls, Class) and faults.has_known_bases(called.cls) and not machine.hooked:
             found = called.cls.find("__call__")
             if not isinstance(found, Function):
                 found = called.cls.find("forward") if called.is_module and "forward" not in called.attrs else None
@@ -70,15 +75,13 @@ def _function_of(machine: Machine, called: Value) -> tuple[Function | None, bool
 
 def _is_plain(made: Class) -> bool:
     """Does calling this class run its ``__init__`` with the very arguments of the call?"""
-    if made.kind or any(_changes_calls(base) for base in made.mro):
+    if made.kind or not faults.has_known_bases(made) or any(_changes_calls(base) for base in made.mro):
         return False
     return not isinstance(made.find("__new__"), Function)
 
 
 def _changes_calls(base: Value) -> bool:
-    if isinstance(base, Class):
-        return base.node is None or bool(base.node.decorators) or bool(base.node.keywords)
-    return not (isinstance(base, External) and (base.name in _PLAIN_BASES or base.name.startswith("torch.nn.")))
+    return isinstance(base, Class) and (base.node is None or bool(base.node.decorators) or bool(base.node.keywords))
 
 
 def _is_as_written(function: Function) -> bool:

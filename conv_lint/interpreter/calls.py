@@ -362,6 +362,8 @@ def bind_parameters(machine: Machine, frame: Frame, caller: Frame, function: Fun
             frame.locals[name] = Unknown(f"the parameter {name}", name)
     if params.star_kwarg is not None:
         more = frame.locals[params.star_kwarg.name.value] = Dict(kwargs, arguments.others or arguments.rest)
+        if machine.by_default:
+            machine.shared[id(more)] = more  # a call that the file makes may give more
         more.maybe = {k: c for k, c in arguments.maybe.items() if k in kwargs}
 
 

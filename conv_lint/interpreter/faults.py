@@ -18,6 +18,8 @@ from conv_lint.values import Dict, External, List, Tensor, Value
 
 #: Methods whose errors Python takes for an answer: the end of an iteration, the next place to look.
 _PROTOCOLS = frozenset({"__getitem__", "__getattr__", "__next__", "__iter__", "__contains__", "__missing__"})
+#: Bases that add nothing of their own.
+_PLAIN_BASES = frozenset({"object", "abc.ABC", "typing.Generic", "builtins.object"})
 #: No longer expression is shown in a message.
 SHOWN = 40
 
@@ -28,11 +30,12 @@ SHOWN = 40
 def is_certain(machine: Machine, frame: Frame, strictly: bool = False) -> bool:
     """Does the program reach the line that runs now in ``frame``, whatever is not known?
 
-    ``strictly``: by the file's own calls, not by those that the checker makes up from defaults.
+    The examples of a docstring are no program.  ``strictly``: by the file's own calls, not by those that the checker
+    makes up from defaults.
     """
     if machine.muted or machine.catching or machine.doubts or len(machine.journal.levels) > machine.outermost:
         return False
-    if frame.tree is not machine.tree or (strictly and machine.by_default):
+    if machine.is_example or frame.tree is not machine.tree or (strictly and machine.by_default):
         return False
     return not any(_may_have_left(scope) for scope in frame.stack())
 
@@ -47,6 +50,15 @@ def _may_have_left(frame: Frame) -> bool:
             return True
         scope = scope.parent
     return False
+
+
+def has_known_bases(made: Class) -> bool:
+    """Are all classes that it derives from the checked code's own, Python's or those of torch.nn?"""
+    return all(
+        isinstance(base, Class)
+        or (isinstance(base, External) and (base.name in _PLAIN_BASES or base.name.startswith("torch.nn.")))
+        for base in made.mro
+    )
 
 
 def share(machine: Machine, values: list[Value]) -> None:
@@ -157,6 +169,8 @@ def no_forward(machine: Machine, frame: Frame, node: cst.CSTNode | None, module:
     kind = module.torch_name.rpartition(".")[2]
     is_list = kind in ("ModuleList", "ModuleDict")
     if not isinstance(node, cst.Call) or not (is_list or kind == "Module") or module.open:
+        return
+    if isinstance(module.cls, Class) and not has_known_bases(module.cls):
         return
     if not is_certain(machine, frame, strictly=not is_list):
         return

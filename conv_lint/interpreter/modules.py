@@ -148,7 +148,7 @@ def _build(
         bound = row.signature.bind([tensors.to_rule(machine, a) for a in arguments.args], given)
     except TypeError as error:
         instance.open = f"{label}: {error}"
-        if node is not None:
+        if node is not None and not (arity.passes_on_nothing(machine, node) and str(error).startswith("missing")):
             locate.report_at(machine, frame, node, catalogue.call_signature(layer=label, problem=str(error)))
         return
     instance.layer = Layer(row, bound, site)

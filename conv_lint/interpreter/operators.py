@@ -11,7 +11,7 @@ import libcst as cst
 
 from conv_lint import catalogue, dims, ops
 from conv_lint.dims import Expr
-from conv_lint.interpreter import locate, tensors
+from conv_lint.interpreter import faults, locate, tensors
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import BoundMethod, Class, Frame, Function, Instance, Native, Partial, Sizes
 from conv_lint.ops.given import layer_class
@@ -219,7 +219,7 @@ def _no_operand(
     """``x + nn.ReLU(y)``: a layer, or a class of layers, beside a tensor (torch: ``unsupported operand type(s)``)."""
     if isinstance(what, External):
         what = NoTensor(*layer_class(what.name.rpartition(".")[2]))
-    if name not in ("eq", "ne"):
+    if name not in ("eq", "ne") and faults.is_certain(machine, frame):
         report = catalogue.not_a_tensor(layer=operator_name(f"__{name}__"), argument="it", what=what.what, fix=what.fix)
         locate.report_at(machine, frame, node, report)
     return tensor

@@ -8,7 +8,7 @@ from conv_lint.interpreter import attributes, faults, tensors
 from conv_lint.interpreter.machine import Machine, PythonRaise
 from conv_lint.interpreter.namespace import registered
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Instance, Sizes
-from conv_lint.interpreter.sequences import items_of, members
+from conv_lint.interpreter.sequences import is_part, items_of, members
 from conv_lint.values import Choice, Dict, External, List, Tensor, Unknown, Value
 
 
@@ -105,7 +105,7 @@ def _of_module(machine: Machine, frame: Frame, node: cst.CSTNode, base: Instance
     if base.is_container and not base.open and not isinstance(index, bool):
         if isinstance(index, int) and base.torch_name in _INDEXED:
             count = len(members(base))
-            if not -count <= index < count:
+            if all(map(is_part, base.attrs.values())) and not -count <= index < count:
                 faults.out_of_range(machine, frame, node, base, index, count)
         elif isinstance(index, str) and base.torch_name not in _INDEXED and index not in base.attrs:
             faults.missing_key(machine, frame, node, base, index, list(base.attrs))

@@ -9,7 +9,7 @@ from typing import Any
 
 import libcst as cst
 
-from conv_lint import ops
+from conv_lint import catalogue, ops
 from conv_lint.dims import Dim, Expr
 from conv_lint.finding import Report, Step
 from conv_lint.interpreter import faults, locate
@@ -123,6 +123,9 @@ class CallWorld:
 
     def emit(self, report: Report, at: str | None) -> None:
         self.reported = True
+        is_odd = report.rule is catalogue.not_a_tensor and report.facts["kind"] not in ("tuple", "list")
+        if is_odd and not faults.is_certain(self.machine, self.frame):
+            return  # where a test of the type is not understood, each alternative goes both ways
         locate.report_argument(self.machine, self.frame, self.node, report, at, self.signature, self.layer, self.trail)
 
     def equate(self, a: Dim, b: Dim) -> None:

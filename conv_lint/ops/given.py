@@ -26,7 +26,7 @@ def require_tensor(op: Op, name: str, value: object) -> None:
     what, fix = _named(value)
     if what is None:
         return
-    op.fail(catalogue.not_a_tensor(argument=name, what=what, fix=fix))
+    op.fail(catalogue.not_a_tensor(argument=name, what=what, kind=type(value).__name__, fix=fix))
     raise CannotTell(f"{op.label} is given {what}")
 
 
