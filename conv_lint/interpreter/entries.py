@@ -206,6 +206,7 @@ def _factory(machine: Machine, frame: Frame, node: cst.FunctionDef, function: Va
     """Call a function that needs no arguments; a module that it returns is fed."""
     arguments = Arguments()
     more = (node.params.star_arg, node.params.star_kwarg)
+    machine.doubts += _wants_errors(node)
     machine.by_default = any(isinstance(p, cst.Param) for p in (*node.params.params, *node.params.kwonly_params, *more))
     if isinstance(node.params.star_arg, cst.Param):
         arguments.rest = "further arguments of the factory"
@@ -214,12 +215,20 @@ def _factory(machine: Machine, frame: Frame, node: cst.FunctionDef, function: Va
         feed(machine, frame, made, _configured(machine, node.name.value))
 
 
+def _wants_errors(node: cst.FunctionDef) -> bool:
+    """A test that is marked to fail, or not to run."""
+    names = (dotted(d.decorator.func if isinstance(d.decorator, cst.Call) else d.decorator) for d in node.decorators)
+    return any(word in name.lower() for name in names for word in ("xfail", "skip", "expectedfailure", "raises"))
+
+
 # classes ----------------------------------------------------------------------------------------------------
 
 
 def _class(machine: Machine, frame: Frame, made: Class) -> None:
     """Construct a class with its defaults, and with symbols for what has none; then call it."""
     machine.by_default = True
+    known = frame.namespace.frame.locals.values()
+    machine.doubts += any(isinstance(v, Class) and v is not made and made in v.mro for v in known)  # it is derived from
     init = made.find("__init__")
     kwargs = symbols_for(machine, init) if isinstance(init, Function) else {}
     arguments = Arguments([], kwargs)

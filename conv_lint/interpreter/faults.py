@@ -154,11 +154,20 @@ def not_callable(machine: Machine, frame: Frame, node: cst.CSTNode | None, calle
     what = "None" if called is None else _NOT_CALLABLE.get(type(called))
     if isinstance(called, Tensor) and tensors.is_surely_one(machine, called):
         what = "a tensor"
-    if what is None or not isinstance(node, cst.Call) or not is_certain(machine, frame, strictly=called is None):
+    if (
+        what is None
+        or not isinstance(node, cst.Call)
+        or not is_certain(machine, frame, strictly=_is_filled_later(called))
+    ):
         return False
     value = f" ({called!r})" if isinstance(called, (int, float, str)) and len(repr(called)) <= SHOWN else ""
     report(machine, frame, node, catalogue.not_callable(name=shown(frame, node.func), what=f"{what}{value}"))
     return True
+
+
+def _is_filled_later(value: Value) -> bool:
+    """Is it what an attribute holds until somebody sets it: ``None``, 0, an empty list?"""
+    return not (value.items if isinstance(value, (List, Dict)) else value if not isinstance(value, Tensor) else True)
 
 
 def no_forward(machine: Machine, frame: Frame, node: cst.CSTNode | None, module: Instance) -> None:

@@ -183,7 +183,8 @@ def _try(machine: Machine, frame: Frame, node: cst.Try) -> Flow | None:
 def _handle(machine: Machine, frame: Frame, node: cst.Try, error: PythonRaise) -> Flow | None:
     for handler in node.handlers:
         names = _handled(handler)
-        if not names or not error.name or error.name in names or names & _BROAD:
+        broad = _BROAD if error.name != "SystemExit" else {"BaseException"}
+        if not names or not error.name or error.name in names or names & broad:
             if handler.name is not None:
                 assign.assign(machine, frame, handler.name.name, machine.unknown("a caught exception"))
             with machine.doubting():  # what was caught may be something that we did not understand
