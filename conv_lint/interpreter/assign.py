@@ -189,6 +189,8 @@ def set_item(machine: Machine, frame: Frame, node: cst.CSTNode, base: Value, ind
             if isinstance(index, int) and -len(base.items) <= index < len(base.items):
                 base.items[index] = value
             elif not base.open:
+                if isinstance(index, int):
+                    faults.out_of_range(machine, frame, node, base, index, len(base.items))
                 base.open = "an item was set at an unknown index"
         case Dict():
             machine.journal.touch(base)

@@ -281,9 +281,11 @@ def run_function(
     """Bind the arguments, run the body, return its value."""
     machine.tick()
     if caller.depth >= machine.limits.depth:
+        machine.hooked = True  # whatever it would have changed
         return machine.unknown("calls too deep to follow", caller, node)
     with machine.running(function, arguments.args) as undecided:
         if undecided:
+            machine.hooked = True
             return machine.unknown(f"{function.name} calls itself as often as nobody knows", caller, node)
         return _run_function(machine, caller, node, function, arguments)
 

@@ -89,7 +89,8 @@ class Machine:
     ``catching``, ``doubts``: how many ``try`` are open, and how many other reasons there are why what runs now may not
     be what the program runs.  ``outermost``: the open levels of the journal where no branch is open.  ``by_default``:
     the entry that runs is a call that the checker makes up; ``entry_born``: when it began.  ``shared``: values that
-    calls were given which are not followed, by id; ``hooked``: such a call was given a function.
+    calls were given which are not followed, by id; ``hooked``: such a call was given a function, or one
+    was too deep to follow.
     """
 
     tree: Tree
