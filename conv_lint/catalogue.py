@@ -69,7 +69,7 @@ heads = Rule(
 call_signature = Rule(
     "CONV112",
     "call-signature",
-    "{layer}: {problem}",
+    "{layer}: {problem}[; it takes {parameters}][ ({source})]",
 )
 up_down_factor = Rule(
     "CONV113",
@@ -79,7 +79,17 @@ up_down_factor = Rule(
 not_a_tensor = Rule(
     "CONV114",
     "not-a-tensor",
-    "{layer} is given a {kind} of {count} values, {argument} must be a tensor[; {fix}]",
+    "{layer} is given {what}, {argument} must be a tensor[; {fix}]",
+)
+tensor_list = Rule(
+    "CONV115",
+    "tensor-list",
+    "{layer} needs a list or a tuple of tensors but is given {given}[ ({source})][; {fix}]",
+)
+not_a_module = Rule(
+    "CONV116",
+    "not-a-module",
+    "{layer} holds layers only but is given {given}[; {fix}]",
 )
 
 # 2xx: channels and features ---------------------------------------------------------------------------------
@@ -224,7 +234,7 @@ permute_dims = Rule(
 unpack_count = Rule(
     "CONV406",
     "unpack-count",
-    "{given} values cannot be unpacked into {names} names[ ({source})]",
+    "{given} value[{s}] cannot be unpacked into {names} names[ ({source})]",
 )
 folded_batch = Rule(
     "CONV407",
@@ -271,6 +281,30 @@ return_annotation = Rule(
     "CONV504",
     "return-annotation",
     "{layer} is annotated to return {annotated}, but returns {given}[ ({source})]",
+)
+
+# 6xx: what Python itself refuses ----------------------------------------------------------------------------
+
+index_range = Rule(
+    "CONV601",
+    "index-range",
+    "index {index} is out of range: {name} has {count}[, the last is {last}]",
+)
+missing_key = Rule(
+    "CONV602",
+    "missing-key",
+    "key {key} is missing: {name} has {keys}",
+)
+
+not_callable = Rule(
+    "CONV603",
+    "not-callable",
+    "{name} is called but is {what}[; {fix}]",
+)
+own_check = Rule(
+    "CONV604",
+    "own-check",
+    "{layer}: {problem}[ ({values})]",
 )
 
 # 9xx: the checker's own notes -------------------------------------------------------------------------------

@@ -170,6 +170,16 @@ class Apart(Unknown):
     __slots__ = ()
 
 
+class NoTensor(Unknown):
+    """What is no tensor for sure, as an argument of a rule: ``what`` it is, and how to ``fix`` it."""
+
+    __slots__ = ("fix", "what")
+
+    def __init__(self, what: str, fix: str | None = None) -> None:
+        super().__init__(f"{what} is no tensor")
+        self.what, self.fix = what, fix
+
+
 class Condition(Unknown):
     """A truth value that is not known but is remembered: the same ``key`` has the same truth on one path."""
 

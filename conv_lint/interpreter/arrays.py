@@ -64,4 +64,4 @@ def _joined(c: Context, values: Value, axis: Value = 0) -> Value:
     items = items_of(c.machine, values)
     if items is None or not all(isinstance(i, Tensor) for i in items):
         return Unknown("joined from arrays that are not known")
-    return c.call_torch(name, values, axis)
+    return c.call_torch(name, List(items), axis)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import libcst as cst
 
-from conv_lint import catalogue, dims
+from conv_lint import dims
 from conv_lint.dims import Dim, Expr
-from conv_lint.interpreter import attributes, locate, tensors
+from conv_lint.interpreter import attributes, faults, locate, tensors
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Instance, Sizes
 from conv_lint.interpreter.sequences import items_of
@@ -125,6 +125,7 @@ def unpacked(
     if star is not None:
         after = count - star - 1
         if len(items) < count - 1:
+            faults.wrong_count(machine, frame, node, value, len(items), count - 1, starred=True)
             return [Unknown("too few values to unpack") for _ in range(count)]
         middle = items[star : len(items) - after]
         return [*items[:star], List(middle), *items[len(items) - after :]]
@@ -154,8 +155,10 @@ def _wrong_count(machine: Machine, frame: Frame, node: cst.CSTNode, value: Value
     is_pieces = isinstance(value, (tuple, List)) and any(
         isinstance(v, Tensor) for v in (value.items if isinstance(value, List) else value)
     )
+    if faults.wrong_count(machine, frame, node, value, given, names, starred=False):
+        return
     if isinstance(value, Tensor) or is_shape or is_pieces:
-        locate.report_at(machine, frame, node, catalogue.unpack_count(given=given, names=names))
+        locate.report_at(machine, frame, node, faults.unpack_count(given, names))
 
 
 # attributes and items ---------------------------------------------------------------------------------------
@@ -186,6 +189,8 @@ def set_item(machine: Machine, frame: Frame, node: cst.CSTNode, base: Value, ind
             if isinstance(index, int) and -len(base.items) <= index < len(base.items):
                 base.items[index] = value
             elif not base.open:
+                if isinstance(index, int):
+                    faults.out_of_range(machine, frame, node, base, index, len(base.items))
                 base.open = "an item was set at an unknown index"
         case Dict():
             machine.journal.touch(base)

@@ -9,6 +9,7 @@ from conv_lint import dims
 from conv_lint.dims import Expr
 from conv_lint.interpreter import attributes, operators
 from conv_lint.interpreter.libraries import NATIVES, Context, constants, native
+from conv_lint.interpreter.machine import PythonRaise
 from conv_lint.interpreter.objects import (
     MISSING,
     BoundMethod,
@@ -116,6 +117,8 @@ def _dict(c: Context, value: Value = (), **more: Value) -> Value:
                 made.items[parts[0]] = parts[1]
         if pairs is None:
             made.open = "made from something unknown"
+    if c.name == "collections.Counter":
+        made.default = External("builtins.int")  # what is not counted is 0
     made.merge(Dict(c.arguments.kwargs))
     for name, condition in c.arguments.maybe.items():
         made.maybe[name] = condition
@@ -501,6 +504,15 @@ def _outside(c: Context, *values: Value, **more: Value) -> Value:
 @native("builtins.print", "warnings.warn", "builtins.globals_update")
 def _nothing(c: Context, *values: Value, **more: Value) -> Value:
     return None
+
+
+@native(
+    "sys.exit", "os._exit", "builtins.exit", "builtins.quit",
+    "pytest.skip", "pytest.fail", "pytest.xfail", "pytest.exit",
+)  # fmt: skip
+def _exit(c: Context, *values: Value, **more: Value) -> Value:
+    """Nothing behind it is run."""
+    raise PythonRaise("SystemExit")
 
 
 @native("builtins.object")

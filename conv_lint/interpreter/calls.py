@@ -54,6 +54,7 @@ class Arguments:
 
 def evaluate_call(machine: Machine, frame: Frame, node: cst.Call) -> Value:
     """The value of a call expression."""
+    from conv_lint.interpreter import arity, faults
     from conv_lint.interpreter.expressions import evaluate
 
     function = evaluate(machine, frame, node.func)
@@ -61,7 +62,9 @@ def evaluate_call(machine: Machine, frame: Frame, node: cst.Call) -> Value:
         return _super(machine, frame, node)
     arguments = evaluate_arguments(machine, frame, node.args)
     if arguments.others and not isinstance(function, (Class, External)):
+        faults.share(machine, [*arguments.args, *arguments.kwargs.values()])
         return machine.unknown(f"called with {arguments.open}", frame, node)
+    arity.check(machine, frame, node, function, arguments)
     return call_with(machine, frame, node, function, arguments)
 
 
@@ -147,7 +150,7 @@ def call_value(
 
 def call_with(machine: Machine, frame: Frame, node: cst.CSTNode | None, function: Value, arguments: Arguments) -> Value:
     """Call a value with evaluated arguments."""
-    from conv_lint.interpreter import classes, libraries, methods, modules
+    from conv_lint.interpreter import classes, faults, libraries, methods, modules
 
     function = machine.resolve(function)
     match function:
@@ -180,9 +183,13 @@ def call_with(machine: Machine, frame: Frame, node: cst.CSTNode | None, function
         case Choice():
             return _call_choice(machine, frame, node, function, arguments)
         case None:
+            faults.not_callable(machine, frame, node, None)
             raise PythonRaise("TypeError")
+    if faults.not_callable(machine, frame, node, function):
+        return Unknown("a call of what cannot be called")
     if isinstance(function, Apart):
         return Apart(function.reason)
+    faults.share(machine, [*arguments.args, *arguments.kwargs.values()])
     reason = function.reason if isinstance(function, Unknown) else "something that is not known is called"
     return machine.unknown(reason, frame, node)
 
@@ -274,9 +281,11 @@ def run_function(
     """Bind the arguments, run the body, return its value."""
     machine.tick()
     if caller.depth >= machine.limits.depth:
+        machine.hooked = True  # whatever it would have changed
         return machine.unknown("calls too deep to follow", caller, node)
     with machine.running(function, arguments.args) as undecided:
         if undecided:
+            machine.hooked = True
             return machine.unknown(f"{function.name} calls itself as often as nobody knows", caller, node)
         return _run_function(machine, caller, node, function, arguments)
 
@@ -297,7 +306,7 @@ def _run_function(
         return evaluate(machine, frame, function.node.body)
     if _is_generator(function):
         frame.yields = []
-        with contextlib.suppress(PythonRaise):
+        with machine.doubting(), contextlib.suppress(PythonRaise):  # nobody may ask for the last of it
             run_body(machine, frame, suite(function.node.body))
         return Iter(frame.yields)
     contracts.hold(machine, frame, function)
@@ -355,6 +364,8 @@ def bind_parameters(machine: Machine, frame: Frame, caller: Frame, function: Fun
             frame.locals[name] = Unknown(f"the parameter {name}", name)
     if params.star_kwarg is not None:
         more = frame.locals[params.star_kwarg.name.value] = Dict(kwargs, arguments.others or arguments.rest)
+        if machine.by_default:
+            machine.shared[id(more)] = more  # a call that the file makes may give more
         more.maybe = {k: c for k, c in arguments.maybe.items() if k in kwargs}
 
 

@@ -85,6 +85,8 @@ def construct(machine: Machine, frame: Frame, node: cst.CSTNode | None, made: Cl
         run_function(machine, frame, node, init, with_first(arguments, instance))
     elif isinstance(init, Inherited):
         initialize(machine, frame, node, instance, init.base, arguments)
+    elif init is not MISSING:
+        instance.open = f"the __init__ of {made.name} is not known"
     return instance
 
 

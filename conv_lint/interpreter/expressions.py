@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -179,7 +180,11 @@ def _rounds(machine: Machine, frame: Frame, node: Any, loop: cst.CompFor, out: l
     if items is None or len(items) > machine.limits.rounds:
         reason = over.reason if isinstance(over, Unknown) else "runs over unknown items"
         assign(machine, frame, loop.target, Unknown(reason))
-        _round(machine, frame, node, loop, out)
+        if _changes(node):
+            _perhaps(machine, frame, Condition(object(), reason), lambda: _round(machine, frame, node, loop, out))
+        else:
+            with machine.doubting():  # there may be no item at all
+                _round(machine, frame, node, loop, out)
         return reason
     for item in items:
         assign(machine, frame, loop.target, item)
@@ -195,6 +200,8 @@ def _round(machine: Machine, frame: Frame, node: Any, loop: cst.CompFor, out: li
         if truth is False:
             return None
         if isinstance(truth, Condition):
+            if _changes(node):
+                _perhaps(machine, frame, truth, lambda: evaluate(machine, frame, node.elt))
             return "filters by an unknown condition"
     if loop.inner_for_in is not None:
         return _rounds(machine, frame, node, loop.inner_for_in, out)
@@ -203,6 +210,26 @@ def _round(machine: Machine, frame: Frame, node: Any, loop: cst.CompFor, out: li
     else:
         out.append(evaluate(machine, frame, node.elt))
     return None
+
+
+#: What a comprehension is written for that is no list of values: ``[layers.append(b) for b in blocks]``.
+_CHANGING = frozenset("append appendleft extend insert pop remove update add setdefault add_module".split())
+
+
+def _changes(node: Any) -> bool:
+    call = getattr(node, "elt", None)
+    return isinstance(call, cst.Call) and isinstance(call.func, cst.Attribute) and call.func.attr.value in _CHANGING
+
+
+def _perhaps(machine: Machine, frame: Frame, condition: Condition, run: Callable[[], object]) -> None:
+    """Run what a comprehension may do or not, so that what it changes is known to differ."""
+
+    def once() -> None:
+        with machine.quiet():
+            run()
+
+    with contextlib.suppress(PythonRaise):
+        machine.branch(frame, condition, once, lambda: None)
 
 
 # truth ------------------------------------------------------------------------------------------------------

@@ -146,7 +146,7 @@ def call(machine: Machine, frame: Frame, node: cst.CSTNode | None, function: Ext
     import conv_lint.interpreter.images
     import conv_lint.interpreter.stdlib  # and those of its standard library
     import conv_lint.interpreter.torch_api  # noqa: F401  and those of torch that are no op
-    from conv_lint.interpreter import modules
+    from conv_lint.interpreter import faults, modules
 
     name = function.name
     if name in NATIVES:
@@ -164,6 +164,8 @@ def call(machine: Machine, frame: Frame, node: cst.CSTNode | None, function: Ext
         return arguments.args[0] if arguments.args else None
     if name.startswith("math.") or name in ("numpy.prod", "numpy.sqrt", "numpy.log2", "numpy.sum", "numpy.gcd"):
         return _mathematics(machine, name, arguments)
+    if not name.startswith(_APART):
+        faults.share(machine, [*arguments.args, *arguments.kwargs.values()])
     reason = f"{name.removeprefix('builtins.')} is not known"
     return Apart(reason) if name.startswith(_APART) else machine.unknown(reason, frame, node)
 

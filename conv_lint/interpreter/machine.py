@@ -84,7 +84,14 @@ class LayerCall:
 
 @dataclass
 class Machine:
-    """One run over one file."""
+    """One run over one file.
+
+    ``catching``, ``doubts``: how many ``try`` are open, and how many other reasons there are why what runs now may not
+    be what the program runs.  ``outermost``: the open levels of the journal where no branch is open.  ``by_default``:
+    the entry that runs is a call that the checker makes up; ``entry_born``: when it began.  ``shared``: values that
+    calls were given which are not followed, by id; ``hooked``: such a call was given a function, or one
+    was too deep to follow.
+    """
 
     tree: Tree
     project: Project
@@ -101,6 +108,12 @@ class Machine:
     entry_start: int = 0
     muted: int = 0
     catching: int = 0
+    doubts: int = 0
+    outermost: int = 0
+    by_default: bool = False
+    entry_born: int = 0
+    shared: dict[int, Value] = field(default_factory=dict)
+    hooked: bool = False
     prefer_batched: bool = True
     rank_was_assumed: bool = False
     strained: bool = False
@@ -408,6 +421,15 @@ class Machine:
             yield
         finally:
             self.muted -= 1
+
+    @contextmanager
+    def doubting(self) -> Iterator[None]:
+        """What runs meanwhile may not run at all, or not like this: nothing of Python itself is reported."""
+        self.doubts += 1
+        try:
+            yield
+        finally:
+            self.doubts -= 1
 
     # reports ------------------------------------------------------------------------------------------------
     def unknown(self, reason: str, frame: Frame | None = None, node: cst.CSTNode | None = None) -> Unknown:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import libcst as cst
 
 from conv_lint import catalogue, ops
 from conv_lint.finding import Step
-from conv_lint.interpreter import attributes, coverage, locate, recall, tensors
+from conv_lint.interpreter import arity, attributes, coverage, faults, locate, recall, tensors
 from conv_lint.interpreter.calls import Arguments, call_value, with_first
 from conv_lint.interpreter.machine import LayerCall, Machine
 from conv_lint.interpreter.objects import (
@@ -30,6 +30,8 @@ CONTAINERS = frozenset(
     f"torch.nn.{n}" for n in ("Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict")
 )
 
+_HOLDS_OTHERS = "holds what is no layer"
+
 
 # construction -----------------------------------------------------------------------------------------------
 
@@ -49,14 +51,16 @@ def initialize(
     """``__init__`` of a class of torch.nn, on a new object of it or of a class that derives from it."""
     machine.journal.touch(instance)
     if name in CONTAINERS:
-        _fill(machine, instance, name, arguments)
+        _fill(machine, frame, node, instance, name, arguments)
     elif name in ops.LAYERS:
         _build(machine, frame, node, instance, ops.LAYERS[name], arguments)
     elif name != "torch.nn.Module":
         instance.open = f"{name} is not in the op table"
 
 
-def _fill(machine: Machine, container: Instance, name: str, arguments: Arguments) -> None:
+def _fill(
+    machine: Machine, frame: Frame, node: cst.CSTNode | None, container: Instance, name: str, arguments: Arguments
+) -> None:
     """The children of a container."""
     if arguments.open:
         container.open = f"is made from {arguments.open}"
@@ -64,9 +68,32 @@ def _fill(machine: Machine, container: Instance, name: str, arguments: Arguments
     if name != "torch.nn.Sequential" or (len(values) == 1 and isinstance(machine.resolve(values[0]), Dict)):
         for value in [*values, *arguments.kwargs.values()]:
             add_all(machine, container, value)
+        for (_, value), place in zip(_entries(container), _elements(node)):
+            if faults.no_module(machine, frame, place, container, machine.resolve(value)):
+                container.open = _HOLDS_OTHERS
+                break
         return
     for position, value in enumerate(values):
+        at = arguments.nodes[position] if position < len(arguments.nodes) else None
+        if not container.open and faults.no_module(machine, frame, at or node, container, machine.resolve(value)):
+            container.open = _HOLDS_OTHERS
         attributes.store(machine, container, str(position), value)
+
+
+def _entries(container: Instance) -> list[tuple[str, Value]]:
+    return [(name, value) for name, value in container.attrs.items() if name != "training"]
+
+
+def _elements(node: cst.CSTNode | None) -> Iterator[cst.CSTNode | None]:
+    """Where the members of ``ModuleList([...])`` are written: in the display, else at the call."""
+    if isinstance(node, cst.Call) and len(node.args) == 1:
+        display = node.args[0].value
+        if isinstance(display, (cst.List, cst.Tuple)) and not any(
+            isinstance(e, cst.StarredElement) for e in display.elements
+        ):
+            yield from (e.value for e in display.elements)
+    while True:
+        yield node
 
 
 def add_all(machine: Machine, container: Instance, value: Value) -> None:
@@ -121,7 +148,7 @@ def _build(
         bound = row.signature.bind([tensors.to_rule(machine, a) for a in arguments.args], given)
     except TypeError as error:
         instance.open = f"{label}: {error}"
-        if node is not None:
+        if node is not None and not (arity.passes_on_nothing(machine, node) and str(error).startswith("missing")):
             locate.report_at(machine, frame, node, catalogue.call_signature(layer=label, problem=str(error)))
         return
     tensors.weigh(machine, bound)
@@ -161,6 +188,8 @@ def call_module(
             return result
         if isinstance(forward, Inherited) and isinstance(forward.base, External):
             return forward_of(machine, frame, node, module, forward.base.name, arguments)
+        if forward is MISSING:
+            faults.no_forward(machine, frame, node, module)
         if forward is not MISSING and not isinstance(forward, Inherited):
             return call_value(machine, frame, node, forward, arguments.args, arguments.kwargs)
         return machine.unknown(f"{module.class_name} has no forward that is known", frame, node)
@@ -173,6 +202,8 @@ def forward_of(
     """``forward`` as the torch.nn class ``name`` defines it."""
     if name == "torch.nn.Sequential":
         return _sequential(machine, frame, node, module, arguments)
+    if name in ("torch.nn.Module", "torch.nn.ModuleList", "torch.nn.ModuleDict"):
+        faults.no_forward(machine, frame, node, module)
     coverage.note_call(machine, module, arguments.args)
     row = ops.LAYERS.get(name)
     if row is None or row.rule is None or module.open or module.layer is None or arguments.open:
@@ -210,6 +241,8 @@ def _run_layer(
             {k: tensors.to_rule(machine, v) for k, v in arguments.kwargs.items()},
         )
     except TypeError as error:
+        if node is not None and faults.is_certain(machine, frame):
+            faults.report(machine, frame, node, catalogue.call_signature(layer=label, problem=str(error)))
         return machine.unknown(f"{label}: {error}", frame, node)
     world = tensors.CallWorld(machine, frame, node, row.signature, module)
     values = {k: tensors.to_rule(machine, v) for k, v in module.attrs.items()}
@@ -238,11 +271,16 @@ def _sequential(
         return Tensor(any_shape(module.open), _step(machine, frame, node, module, arguments))
     if not arguments.args:
         return machine.unknown("a Sequential is called without an input", frame, node)
+    given = len(arguments.args)
+    if given > 1 and not arguments.open and node is not None and faults.is_certain(machine, frame):
+        problem = f"a Sequential takes 1 input but {given} are given"
+        faults.report(machine, frame, node, catalogue.call_signature(layer=module.label, problem=problem))
     value = arguments.args[0]
     for name, child in list(module.attrs.items()):
         child = machine.resolve(child)
         if name.isidentifier() and not is_part(child):
             continue  # an attribute of a subclass
+        arity.check(machine, frame, node, child, Arguments([value]))
         value = call_value(machine, frame, node, child, [value], {})
     return value
 
@@ -434,6 +472,7 @@ def _apply(machine: Machine, frame: Frame, module: Instance, arguments: Argument
     "register_backward_hook", "init_weights", "extra_repr", "_get_name", "save_hyperparameters", "log",
 )  # fmt: skip
 def _nothing(machine: Machine, frame: Frame, module: Instance, arguments: Arguments) -> Value:
+    faults.share(machine, arguments.args)  # a hook may fill a list
     return None
 
 

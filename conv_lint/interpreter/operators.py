@@ -9,12 +9,14 @@ from typing import Any
 
 import libcst as cst
 
-from conv_lint import dims
+from conv_lint import catalogue, dims, ops
 from conv_lint.dims import Expr
-from conv_lint.interpreter import tensors
+from conv_lint.interpreter import faults, locate, tensors
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import BoundMethod, Class, Frame, Function, Instance, Native, Partial, Sizes
-from conv_lint.values import Choice, Condition, Dict, External, Iter, List, Tensor, Unknown, Value
+from conv_lint.ops.given import layer_class
+from conv_lint.ops.operators import operator_name
+from conv_lint.values import Choice, Condition, Dict, External, Iter, List, NoTensor, Tensor, Unknown, Value
 
 BINARY: dict[type, tuple[str, Callable[[Any, Any], Any]]] = {
     cst.Add: ("add", operator.add),
@@ -203,11 +205,27 @@ def _text(name: str, function: Callable[[Any, Any], Any], left: Any, right: Valu
 
 
 def _tensor_operator(machine: Machine, frame: Frame, node: cst.CSTNode, name: str, left: Value, right: Value) -> Value:
+    other = right if isinstance(left, Tensor) else left
+    what = tensors.to_rule(machine, other) if isinstance(other, (Instance, External)) else None
+    if isinstance(what, NoTensor) or (isinstance(what, External) and what.name in ops.LAYERS):
+        return _no_operand(machine, frame, node, name, what, left if isinstance(left, Tensor) else right)
     if isinstance(left, Tensor):
         return tensors.call(machine, frame, node, f"torch.Tensor.__{name}__", [left, right], {})
     if isinstance(left, (List, tuple)) and name == "add" and not isinstance(left, Tensor):
         return Unknown("a list added to a tensor")
     return tensors.call(machine, frame, node, f"torch.Tensor.__r{name}__", [right, left], {})
+
+
+def _no_operand(
+    machine: Machine, frame: Frame, node: cst.CSTNode, name: str, what: NoTensor | External, tensor: Value
+) -> Value:
+    """``x + nn.ReLU(y)``: a layer, or a class of layers, beside a tensor (torch: ``unsupported operand type(s)``)."""
+    if isinstance(what, External):
+        what = NoTensor(*layer_class(what.name.rpartition(".")[2]))
+    if name not in ("eq", "ne") and faults.is_certain(machine, frame):
+        report = catalogue.not_a_tensor(layer=operator_name(f"__{name}__"), argument="it", what=what.what, fix=what.fix)
+        locate.report_at(machine, frame, node, report)
+    return tensor
 
 
 def augmented(machine: Machine, frame: Frame, node: cst.AugAssign, left: Value, right: Value) -> Value:

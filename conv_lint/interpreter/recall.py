@@ -116,7 +116,9 @@ def _repeated(machine: Machine, record: Record, again: Again) -> Value:
 def _mode(machine: Machine) -> Hashable:
     """What of the machine itself a call may depend on."""
     training = machine.training if isinstance(machine.training, bool) else None
-    return machine.muted > 0, machine.catching > 0, machine.prefer_batched, machine.is_example, training
+    branched = len(machine.journal.levels) > machine.outermost
+    doubts = machine.muted > 0, machine.catching > 0, machine.doubts > 0, machine.by_default, branched
+    return doubts, machine.prefer_batched, machine.is_example, training
 
 
 def _traces(machine: Machine, before: int) -> tuple[Any, ...]:
@@ -124,7 +126,8 @@ def _traces(machine: Machine, before: int) -> tuple[Any, ...]:
     facts = machine.facts
     sizes = {symbol: size for symbol, size in facts.sizes.items() if symbol.serial < before}
     known = sizes, dict(facts.rests), dict(facts.truths), dict(facts.values)
-    return len(machine.findings), len(machine.notes), dims.raised[0], known
+    seen = len(machine.findings), len(machine.notes), machine.hooked
+    return seen, dims.raised[0], known
 
 
 def _steps(made: list[object], given: list[object]) -> list[Step]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import libcst as cst
 
-from conv_lint.interpreter import assign, classes, contracts, loops
+from conv_lint.interpreter import assign, checks, classes, contracts, loops
 from conv_lint.interpreter.calls import make_function
 from conv_lint.interpreter.expressions import evaluate, truth_of
-from conv_lint.interpreter.imports import run_import, run_import_from
+from conv_lint.interpreter.imports import dotted, run_import, run_import_from
 from conv_lint.interpreter.journal import join
 from conv_lint.interpreter.machine import Flow, Machine, PythonRaise
 from conv_lint.interpreter.matching import run_match
@@ -67,6 +69,7 @@ def _raise(machine: Machine, frame: Frame, node: cst.Raise) -> None:
 def _assert(machine: Machine, frame: Frame, node: cst.Assert) -> None:
     truth = truth_of(machine, frame, evaluate(machine, frame, node.test))
     if truth is False:
+        checks.deny(machine, frame, node)
         raise PythonRaise("AssertionError")
     if isinstance(truth, Condition):
         machine.require(truth, True)
@@ -93,20 +96,27 @@ def _class(machine: Machine, frame: Frame, node: cst.ClassDef) -> None:
     assign.bind(machine, frame, node.name.value, classes.make_class(machine, frame, node))
 
 
-def _if(machine: Machine, frame: Frame, node: cst.If) -> Flow | None:
+def _if(
+    machine: Machine, frame: Frame, node: cst.If, before: tuple[cst.BaseExpression, ...] | None = ()
+) -> Flow | None:
+    """``before``: the tests of the ``if`` that an ``elif`` belongs to, ``None`` if one of them is not decided."""
     truth = truth_of(machine, frame, evaluate(machine, frame, node.test))
 
+    tests = None if before is None or isinstance(truth, Condition) else (*before, node.test)
+
     def then() -> Flow | None:
+        if tests is not None:
+            checks.refuse(machine, frame, tests, node.body)
         return execute_block(machine, frame, suite(node.body))
 
     def other() -> Flow | None:
         if node.orelse is None:
             return None
-        return (
-            _if(machine, frame, node.orelse)
-            if isinstance(node.orelse, cst.If)
-            else execute_block(machine, frame, suite(node.orelse.body))
-        )
+        if isinstance(node.orelse, cst.If):
+            return _if(machine, frame, node.orelse, tests)
+        if tests is not None:
+            checks.refuse(machine, frame, tests, node.orelse.body)
+        return execute_block(machine, frame, suite(node.orelse.body))
 
     if isinstance(truth, Condition):
         return machine.branch(frame, truth, then, other)
@@ -121,7 +131,8 @@ def _with(machine: Machine, frame: Frame, node: cst.With) -> Flow | None:
         if item.asname is not None:
             assign.assign(machine, frame, item.asname.name, assign.entered(machine, value))
     if not expects_error:
-        return execute_block(machine, frame, suite(node.body))
+        with machine.doubting() if any(_may_swallow(i.item) for i in node.items) else contextlib.nullcontext():
+            return execute_block(machine, frame, suite(node.body))
     try:
         with machine.quiet():
             return execute_block(machine, frame, suite(node.body))
@@ -135,6 +146,14 @@ def _expects_error(node: cst.BaseExpression) -> bool:
         return False
     name = node.func.attr.value if isinstance(node.func, cst.Attribute) else getattr(node.func, "value", "")
     return name in ("raises", "suppress") or str(name).startswith("assertRaises")
+
+
+#: A context manager of such a name may swallow an error.
+_SWALLOWS = re.compile(r"rais|suppress|ignor|expect|error|exception|catch|fail|warn", re.IGNORECASE)
+
+
+def _may_swallow(node: cst.BaseExpression) -> bool:
+    return _SWALLOWS.search(dotted(node.func if isinstance(node, cst.Call) else node)) is not None
 
 
 def _try(machine: Machine, frame: Frame, node: cst.Try) -> Flow | None:
@@ -164,10 +183,12 @@ def _try(machine: Machine, frame: Frame, node: cst.Try) -> Flow | None:
 def _handle(machine: Machine, frame: Frame, node: cst.Try, error: PythonRaise) -> Flow | None:
     for handler in node.handlers:
         names = _handled(handler)
-        if not names or not error.name or error.name in names or names & _BROAD:
+        broad = _BROAD if error.name != "SystemExit" else {"BaseException"}
+        if not names or not error.name or error.name in names or names & broad:
             if handler.name is not None:
                 assign.assign(machine, frame, handler.name.name, machine.unknown("a caught exception"))
-            return execute_block(machine, frame, suite(handler.body))
+            with machine.doubting():  # what was caught may be something that we did not understand
+                return execute_block(machine, frame, suite(handler.body))
     if node.finalbody is not None:
         execute_block(machine, frame, suite(node.finalbody.body))
     raise error

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import libcst as cst
 
-from conv_lint.interpreter import attributes, tensors
+from conv_lint.interpreter import attributes, faults, tensors
 from conv_lint.interpreter.machine import Machine, PythonRaise
 from conv_lint.interpreter.namespace import registered
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Instance, Sizes
-from conv_lint.interpreter.sequences import items_of
+from conv_lint.interpreter.sequences import is_part, items_of, members
 from conv_lint.values import Choice, Dict, External, List, Tensor, Unknown, Value
 
 
@@ -54,21 +54,21 @@ def item(machine: Machine, frame: Frame, node: cst.CSTNode, base: Value, index: 
         return machine.choose(frame, index, lambda v: item(machine, frame, node, base, v))
     match base:
         case Dict():
-            return _of_dict(machine, frame, base, index)
+            return _of_dict(machine, frame, node, base, index)
         case Instance() if base.is_module:
-            return attributes.module_item(machine, base, index)
+            return _of_module(machine, frame, node, base, index)
         case Instance():
             return _of_instance(machine, frame, base, index)
         case Sizes():
-            return _of_sizes(machine, base, index)
+            return _of_sizes(machine, frame, node, base, index)
         case Unknown():
             return _of_unknown(base, index)
     if isinstance(base, (tuple, str, List, range, bytes)):
-        return _of_sequence(machine, base, index)
+        return _of_sequence(machine, frame, node, base, index)
     return Unknown("an item of something unknown")
 
 
-def _of_sequence(machine: Machine, base: Value, index: Value) -> Value:
+def _of_sequence(machine: Machine, frame: Frame, node: cst.CSTNode, base: Value, index: Value) -> Value:
     items = items_of(machine, base)
     if items is None:
         if isinstance(base, List) and isinstance(index, int) and 0 <= index < len(base.items) and len(base.items) > 1:
@@ -79,6 +79,8 @@ def _of_sequence(machine: Machine, base: Value, index: Value) -> Value:
     if isinstance(index, int):
         if -len(items) <= index < len(items):
             return items[index]
+        if faults.out_of_range(machine, frame, node, base, index, len(items)):
+            return Unknown("an index out of range")
         if machine.catching or isinstance(base, (tuple, str)):  # a list may have been filled unseen
             raise PythonRaise("IndexError")
         return Unknown("an index out of range")
@@ -99,7 +101,22 @@ def _of_sequence(machine: Machine, base: Value, index: Value) -> Value:
     return Unknown("an item at an unknown index")
 
 
-def _of_dict(machine: Machine, frame: Frame, base: Dict, index: Value) -> Value:
+def _of_module(machine: Machine, frame: Frame, node: cst.CSTNode, base: Instance, index: Value) -> Value:
+    """A layer of a Sequential, a ModuleList, a ModuleDict."""
+    if base.is_container and not base.open and not isinstance(index, bool):
+        if isinstance(index, int) and base.torch_name in _INDEXED:
+            count = len(members(base))
+            if all(map(is_part, base.attrs.values())) and not -count <= index < count:
+                faults.out_of_range(machine, frame, node, base, index, count)
+        elif isinstance(index, str) and base.torch_name not in _INDEXED and index not in base.attrs:
+            faults.missing_key(machine, frame, node, base, index, list(base.attrs))
+    return attributes.module_item(machine, base, index)
+
+
+_INDEXED = ("torch.nn.Sequential", "torch.nn.ModuleList", "torch.nn.ParameterList")
+
+
+def _of_dict(machine: Machine, frame: Frame, node: cst.CSTNode, base: Dict, index: Value) -> Value:
     from conv_lint.interpreter.calls import call_value
 
     try:
@@ -117,6 +134,8 @@ def _of_dict(machine: Machine, frame: Frame, base: Dict, index: Value) -> Value:
         machine.journal.touch(base)
         base.items[index] = call_value(machine, frame, None, base.default, [], {})
         return base.items[index]
+    if not base.open and base.default is None:
+        faults.missing_key(machine, frame, node, base, index, list(base.items))
     if not base.others and machine.catching:
         raise PythonRaise("KeyError")
     return Unknown(base.others or f"the key {index!r} is not in the dict")
@@ -134,10 +153,10 @@ def _of_instance(machine: Machine, frame: Frame, base: Instance, index: Value) -
     return found if found is not None else Unknown("an item of an object")
 
 
-def _of_sizes(machine: Machine, base: Sizes, index: Value) -> Value:
+def _of_sizes(machine: Machine, frame: Frame, node: cst.CSTNode, base: Sizes, index: Value) -> Value:
     shape = machine.shape(base.tensor.shape)
     if shape.rest is None:
-        return _of_sequence(machine, tuple(tuple.__iter__(shape)), index)
+        return _of_sequence(machine, frame, node, tuple(tuple.__iter__(shape)), index)
     if isinstance(index, int):
         return machine.peek(base.tensor, index)
     if isinstance(index, slice) and index.step is None and isinstance(index.start, int):

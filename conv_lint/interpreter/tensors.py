@@ -9,13 +9,14 @@ from typing import Any
 
 import libcst as cst
 
-from conv_lint import ops
+from conv_lint import catalogue, ops
 from conv_lint.dims import Dim, Expr
 from conv_lint.finding import Report, Step
-from conv_lint.interpreter import locate
+from conv_lint.interpreter import faults, locate
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.numbers import compute, to_value
-from conv_lint.interpreter.objects import Frame, Instance, Method, Sizes
+from conv_lint.interpreter.objects import Class, Frame, Instance, Method, Sizes
+from conv_lint.ops.given import layer_class
 from conv_lint.ops.operators import operator_name
 from conv_lint.ops.rule import Op, Plain, Row, Signature, run
 from conv_lint.values import (
@@ -24,6 +25,7 @@ from conv_lint.values import (
     External,
     Iter,
     List,
+    NoTensor,
     Rest,
     Shape,
     Tensor,
@@ -48,6 +50,10 @@ def to_rule(machine: Machine, value: Value) -> Any:
             if not isinstance(value.then, bool):
                 machine.chosen_size(value)
             return value
+        case Instance() if value.is_module:
+            return _module_argument(value)
+        case Class() if value.is_module:
+            return NoTensor(*layer_class(value.name))
         case Unknown() | External() | int() | float() | complex() | str() | None | Expr():
             return value
         case tuple():
@@ -61,6 +67,14 @@ def to_rule(machine: Machine, value: Value) -> Any:
         case Sizes():
             return Unknown("the shape of a tensor of unknown rank")
     return ... if value is ... else Unknown("an argument that is not known")
+
+
+def _module_argument(value: Instance) -> Unknown:
+    """A layer of torch.nn is no tensor; a class of the checked code may pose as one."""
+    if not isinstance(value.cls, External) or not value.cls.name.startswith("torch.nn."):
+        return Unknown("an argument that is not known")
+    name = value.class_name
+    return NoTensor(f"a layer, {name}", f"write {name}(...)(x): its output, not the layer itself")
 
 
 def _is_number(value: Choice) -> bool:
@@ -109,6 +123,9 @@ class CallWorld:
 
     def emit(self, report: Report, at: str | None) -> None:
         self.reported = True
+        is_odd = report.rule is catalogue.not_a_tensor and report.facts["kind"] not in ("tuple", "list")
+        if is_odd and not faults.is_certain(self.machine, self.frame):
+            return  # where a test of the type is not understood, each alternative goes both ways
         locate.report_argument(self.machine, self.frame, self.node, report, at, self.signature, self.layer, self.trail)
 
     def equate(self, a: Dim, b: Dim) -> None:
@@ -166,6 +183,8 @@ def run_row(
         *row.signature.positional,
         *row.signature.keyword_only,
     }
+    if row.signature.positional[:1] == ("tensors",):
+        args = [*(_joinable(machine, frame, a) for a in args[:1]), *args[1:]]
     given = {k: to_rule(machine, v) for k, v in kwargs.items() if k not in ignored}
     try:
         bound = row.signature.bind([to_rule(machine, a) for a in args], given)
@@ -196,6 +215,24 @@ def weigh(machine: Machine, arguments: Mapping[str, Any]) -> None:
         kind = type(value)
         if (kind is float or kind is tuple or kind is list) and name not in _SHAPELESS:
             machine.weigh(value)
+
+
+def is_surely_one(machine: Machine, value: Tensor) -> bool:
+    """Is it a tensor, rather than an input that may be a list, or what an operation gave that was not understood?"""
+    return value.sure and machine.shape(value.shape).rest is None
+
+
+def _joinable(machine: Machine, frame: Frame, value: Value) -> Value:
+    """What is given for a list of tensors.  An input may be a list, and an empty list may be filled elsewhere; only one
+    that the running function has made itself is empty for sure."""
+    value = machine.resolve(value)
+    if isinstance(value, Tensor) and not is_surely_one(machine, value):
+        return Unknown("what may be a list")
+    if value == () or (isinstance(value, List) and not value.items):
+        own = not isinstance(value, List) or (value.born > frame.born and faults.is_kept(machine, value))
+        if not own or not faults.is_certain(machine, frame, strictly=True):
+            return Unknown("an empty list of tensors")
+    return value
 
 
 def ask(machine: Machine, rule: Any, op: Op, values: Mapping[str, Any]) -> None:
@@ -269,7 +306,10 @@ def index(machine: Machine, frame: Frame, node: cst.CSTNode, base: Tensor, at: V
             return _of_numbers(base.numbers[at], base)
         except (IndexError, TypeError):
             pass
-    return call(machine, frame, node, "torch.Tensor.__getitem__", [base, at], {})
+    result = call(machine, frame, node, "torch.Tensor.__getitem__", [base, at], {})
+    if isinstance(result, Tensor) and not base.sure:
+        result.sure = False  # an item of what may be a list
+    return result
 
 
 def piece(machine: Machine, base: Tensor, position: int | None) -> Value:
@@ -277,7 +317,7 @@ def piece(machine: Machine, base: Tensor, position: int | None) -> Value:
     shape = machine.shape(base.shape)
     if shape.rest is not None:
         return Unknown("a piece of a tensor of unknown rank")
-    made = Tensor(Shape(shape[1:]), base.step, base.dtype)
+    made = Tensor(Shape(shape[1:]), base.step, base.dtype, sure=base.sure)
     if isinstance(base.numbers, list) and position is not None and position < len(base.numbers):
         made.numbers = base.numbers[position]
     return made

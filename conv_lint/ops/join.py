@@ -132,11 +132,29 @@ def _disagree(
     op.fail(catalogue.concatenate(**facts, source=source), "tensors")
 
 
+#: What takes its tensors as one list; the others take each as an argument.
+_OF_A_LIST = frozenset(
+    f"torch.{n}"
+    for n in ("cat", "concat", "concatenate", "stack", "hstack", "vstack", "row_stack", "dstack", "column_stack")
+)
+
+
 def members(op: Op, tensors: object) -> list[Shape | None]:
-    """The members of a list of tensors; ``None`` for one of which nothing is known."""
+    """The members of a list of tensors; ``None`` for one of which nothing is known.
+
+    One tensor, or a list without any, is CONV115 (torch: ``cat(): argument 'tensors' (position 1) must be tuple of
+    Tensors, not Tensor``).
+    """
+    takes_list = op.name in _OF_A_LIST
+    if isinstance(tensors, Shape) and takes_list:
+        fix = f"write {op.label}([a, b], ...): parentheses around one tensor make no tuple"
+        op.fail(catalogue.tensor_list(given=f"one tensor, {tensors!r}", source=op.origin(tensors), fix=fix), "tensors")
+        raise CannotTell("one tensor instead of a list")
     if isinstance(tensors, Unknown) or not isinstance(tensors, (list, tuple)) or isinstance(tensors, Shape):
         raise CannotTell(tensors.reason if isinstance(tensors, Unknown) else "a list of tensors that is not known")
     if not tensors:
+        if takes_list:
+            op.fail(catalogue.tensor_list(given=f"an empty {type(tensors).__name__}"), "tensors")
         raise CannotTell("an empty list of tensors")
     out: list[Shape | None] = []
     for tensor in tensors:

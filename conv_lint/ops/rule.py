@@ -30,6 +30,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 from conv_lint import catalogue, dims, maps
 from conv_lint.dims import Dim, Expr, eq
 from conv_lint.finding import Origin, Report, Rule, Step
+from conv_lint.ops.given import require_tensor
 from conv_lint.values import CannotTell, Rest, Shape, Unknown, any_shape
 
 SURFACES = {
@@ -542,7 +543,7 @@ def run(rule: Callable[..., Any], op: Op, values: Mapping[str, object]) -> Any:
         if name in values:  # else the rule's own default
             value = values[name]
             if is_tensor:
-                _require_tensor(op, name, value)
+                require_tensor(op, name, value)
             chosen[name] = any_shape(value.reason) if is_tensor and isinstance(value, Unknown) else value
     try:
         return rule(op, **chosen)
@@ -551,19 +552,6 @@ def run(rule: Callable[..., Any], op: Op, values: Mapping[str, object]) -> Any:
         if reason is None:
             raise
         raise CannotTell(reason) from error
-
-
-def _require_tensor(op: Op, name: str, value: object) -> None:
-    """A layer or function of torch.nn takes no tuple or list for a tensor: what an LSTM returns, or a model of two
-    results.  The functions of torch itself are also asked on behalf of numpy's, which take lists."""
-    if not isinstance(value, (tuple, list)) or isinstance(value, Shape) or not value:
-        return
-    if not op.is_layer and not op.name.startswith("torch.nn.functional."):
-        return
-    kind, first = type(value).__name__, value[0]
-    fix = f"unpack it first, its first value is {first!r}" if isinstance(first, Shape) and first.rest is None else None
-    op.fail(catalogue.not_a_tensor(argument=name, kind=kind, count=len(value), fix=fix))
-    raise CannotTell(f"{op.label} is given a {kind}")
 
 
 @functools.cache

@@ -203,7 +203,7 @@ def _unpacking(
     shape = _shape_of(value, frame, last_shape) if value is not None else None
     if shape is None:
         return []
-    return [catalogue.unpack_count(given=len(shape), names=int(match[2]))]
+    return [catalogue.unpack_count(given=len(shape), s="s" if len(shape) != 1 else None, names=int(match[2]))]
 
 
 def _shape_of(node: ast.expr, frame: FrameType, last_shape: tuple[int, ...] | None) -> tuple[int, ...] | None:

@@ -1,0 +1,146 @@
+"""Do the arguments of a call fit the parameters of the file's own function, class or ``forward``?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import libcst as cst
+
+from conv_lint import catalogue
+from conv_lint.finding import Origin
+from conv_lint.interpreter import faults
+from conv_lint.interpreter.calls import Arguments
+from conv_lint.interpreter.imports import dotted
+from conv_lint.interpreter.machine import Machine
+from conv_lint.interpreter.objects import BoundMethod, Class, Frame, Function, Instance, Partial
+from conv_lint.ops.rule import NUMPY_NAMES, Signature
+from conv_lint.values import Value
+
+#: Decorators that leave the parameters as they are, by their last name.
+_TRANSPARENT = frozenset(
+    "staticmethod classmethod abstractmethod no_grad inference_mode enable_grad override final lru_cache cache".split()
+)
+#: No longer list of parameters is shown in a message.
+SHOWN = 60
+
+
+def check(machine: Machine, frame: Frame, node: cst.CSTNode | None, called: Value, arguments: Arguments) -> None:
+    """Report arguments that do not fit (CONV112), where the call is made for sure and all of them are known.
+
+    ``called`` may be a function or method of the checked code, one of its classes, an object of one, or a partial of
+    those.  A decorator that is not known may have changed the parameters, a metaclass the call, a hook the inputs.
+    """
+    if not isinstance(node, cst.Call) or arguments.open or arguments.rest:
+        return
+    while isinstance(called, Partial):
+        arguments = Arguments([*called.args, *arguments.args], {**called.kwargs, **arguments.kwargs})
+        called = called.function
+    function, is_bound = _function_of(machine, called)
+    if function is None or not faults.is_certain(machine, frame):
+        return
+    signature = _signature(function, is_bound)
+    if signature.double_star and function.node.params.posonly_params:
+        return  # a keyword of the name of a positional parameter goes to the others
+    if any(torchs in signature.positional for name, torchs in NUMPY_NAMES.items() if name in arguments.kwargs):
+        return  # here ``axis`` is no other name for ``dim``
+    try:
+        signature.bind(arguments.args, arguments.kwargs)
+    except TypeError as error:
+        if passes_on_nothing(machine, node) and str(error).startswith("missing"):
+            return
+        _report(machine, frame, node, called, function, is_bound, str(error))
+
+
+def passes_on_nothing(machine: Machine, node: cst.CSTNode | None) -> bool:
+    """Does a call pass on ``*args`` or ``**kwargs``, of which a call that the checker makes up gives none?"""
+    return machine.by_default and isinstance(node, cst.Call) and any(argument.star for argument in node.args)
+
+
+def _function_of(machine: Machine, called: Value) -> tuple[Function | None, bool]:
+    """The function that takes the arguments, and whether its first parameter is given by Python itself."""
+    found: Value = called
+    match called:
+        case BoundMethod():
+            found = called.function
+        case Class() if _is_plain(called):
+            found = called.find("__init__")
+        case Instance() if isinstance(called.cls, Class) and faults.has_known_bases(called.cls) and not machine.hooked:
+            found = called.cls.find("__call__")
+            if not isinstance(found, Function):
+                found = called.cls.find("forward") if called.is_module and "forward" not in called.attrs else None
+    if not isinstance(found, Function) or not _is_as_written(found):
+        return None, False
+    return found, found is not called and found.kind != "static"
+
+
+def _is_plain(made: Class) -> bool:
+    """Does calling this class run its ``__init__`` with the very arguments of the call?"""
+    if made.kind or not faults.has_known_bases(made) or any(_changes_calls(base) for base in made.mro):
+        return False
+    return not isinstance(made.find("__new__"), Function)
+
+
+def _changes_calls(base: Value) -> bool:
+    return isinstance(base, Class) and (base.node is None or bool(base.node.decorators) or bool(base.node.keywords))
+
+
+def _is_as_written(function: Function) -> bool:
+    """Has the function the parameters of its ``def``?"""
+    if not isinstance(function.node, cst.FunctionDef):
+        return True
+    for decorator in function.node.decorators:
+        node = decorator.decorator
+        name = dotted(node.func if isinstance(node, cst.Call) else node)
+        if name.rpartition(".")[2] not in _TRANSPARENT and not name.startswith("torch.jit."):
+            return False
+    return True
+
+
+def _signature(function: Function, is_bound: bool) -> Signature:
+    params = function.node.params
+    positional = [p.name.value for p in (*params.posonly_params, *params.params)][is_bound:]
+    star = params.star_arg.name.value if isinstance(params.star_arg, cst.Param) else None
+    if is_bound and not (params.posonly_params or params.params):
+        star = star or "args"  # def forward(*args): its first argument is in there
+    more = tuple(p.name.value for p in params.kwonly_params)
+    return Signature(
+        tuple(positional),
+        function.defaults,
+        star,
+        more,
+        params.star_kwarg.name.value if params.star_kwarg is not None else None,
+    )
+
+
+def _report(
+    machine: Machine, frame: Frame, node: cst.CSTNode, called: Value, function: Function, is_bound: bool, problem: str
+) -> None:
+    params = function.node.params
+    written = _written(function, [*params.posonly_params, *params.params][is_bound:])
+    place = Origin("defined", frame.place(function.node)) if function.tree is frame.tree else None
+    report = catalogue.call_signature(layer=_label(called, function), problem=problem, parameters=written, source=place)
+    faults.report(machine, frame, node, report)
+
+
+def _label(called: Value, function: Function) -> str:
+    if isinstance(called, Instance):
+        return called.label
+    return called.name if isinstance(called, Class) else function.name
+
+
+def _written(function: Function, params: Sequence[cst.Param]) -> str | None:
+    """``(cin, cout, stride=1)``, or nothing where that is long."""
+
+    def one(parameter: cst.Param) -> str:
+        default = parameter.default
+        return parameter.name.value + (f"={function.tree.module.code_for_node(default)}" if default is not None else "")
+
+    parts = [one(p) for p in params]
+    more = function.node.params
+    if isinstance(more.star_arg, cst.Param):
+        parts.append(f"*{more.star_arg.name.value}")
+    elif more.kwonly_params:
+        parts.append("*")
+    parts += [one(p) for p in more.kwonly_params]
+    text = f"({', '.join(parts)})"
+    return text if len(text) <= SHOWN and "\n" not in text else None

@@ -1,0 +1,136 @@
+"""The file's own checks: a ``raise`` behind an ``if``, an ``assert``, that refuse what the file itself gives.
+
+Only where every operand of the condition is known exactly, the line is reached by the file's own calls, and a module
+is being built or called.  Whatever else fails may be meant to.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+import libcst as cst
+
+from conv_lint import catalogue
+from conv_lint.interpreter import faults
+from conv_lint.interpreter.machine import Machine
+from conv_lint.interpreter.objects import Frame, Instance
+from conv_lint.values import List, Value
+
+#: Errors that say what is wrong with a number; others are answers, or say that something is not written yet.
+_SAYING = frozenset({"ValueError", "AssertionError", "RuntimeError", "TypeError", "Exception"})
+#: A function of such a name wants to see an error.
+_WANTS_ERRORS = re.compile(r"rais|error|invalid|fail|wrong|bad|reject|illegal|except", re.IGNORECASE)
+_COMPARISONS = (
+    cst.Equal, cst.NotEqual, cst.LessThan, cst.LessThanEqual, cst.GreaterThan, cst.GreaterThanEqual, cst.In, cst.NotIn,
+)  # fmt: skip
+#: So many operands are shown.
+SHOWN = 4
+
+
+def refuse(machine: Machine, frame: Frame, tests: Sequence[cst.BaseExpression], body: cst.BaseSuite) -> None:
+    """Report the ``raise`` that ends a block, chosen by tests of which the outcome is known (CONV604)."""
+    node = _raise_of(body)
+    if node is None or not _is_meant(machine, frame):
+        return
+    call = node.exc if isinstance(node.exc, cst.Call) else None
+    target = call.func if call is not None else node.exc
+    if not isinstance(target, cst.Name) or target.value not in _SAYING:
+        return
+    words = call.args[0].value if call is not None and call.args else None
+    text = f", {words.raw_value!r}" if isinstance(words, cst.SimpleString) and len(words.raw_value) < 80 else ""
+    _report(machine, frame, node, tests, f"its own check raises {target.value}{text}")
+
+
+def deny(machine: Machine, frame: Frame, node: cst.Assert) -> None:
+    """Report an ``assert`` that is false (CONV604)."""
+    if _is_meant(machine, frame):
+        text = faults.shown(frame, node.test)
+        _report(machine, frame, node, [node.test], f"its own check fails, assert {text}")
+
+
+def _raise_of(body: cst.BaseSuite) -> cst.Raise | None:
+    """The ``raise`` of a block that does nothing else but simple statements."""
+    lines = body.body
+    last = lines[-1] if lines else None
+    while isinstance(last, cst.SimpleStatementLine):
+        last = last.body[-1] if last.body else None
+    simple = all(isinstance(s, (cst.SimpleStatementLine, cst.BaseSmallStatement)) for s in lines)
+    return last if isinstance(last, cst.Raise) and simple else None
+
+
+def _is_meant(machine: Machine, frame: Frame) -> bool:
+    """Is a module of the file being built or called here, by the file itself, in no test of errors?"""
+    if frame.function is None or not faults.is_certain(machine, frame, strictly=True):
+        return False
+    stack = list(frame.stack())
+    if any(f.function is not None and _WANTS_ERRORS.search(f.function.name) for f in stack):
+        return False
+    return any(isinstance(f.self_value, Instance) and f.self_value.is_module for f in stack)
+
+
+def _report(
+    machine: Machine, frame: Frame, node: cst.CSTNode, tests: Sequence[cst.BaseExpression], problem: str
+) -> None:
+    values: dict[str, Value] = {}
+    if not all(_is_exact(machine, frame, test, values) for test in tests) or not values:
+        return
+    shown = ", ".join(f"{name}={_plain(value)!r}" for name, value in list(values.items())[:SHOWN])
+    module = frame.self_value
+    layer = module.class_name if isinstance(module, Instance) else frame.function.name if frame.function else "?"
+    report = catalogue.own_check(layer=layer, problem=problem, values=shown)
+    call = frame.call if frame.function is not None and frame.function.name == "__init__" else None
+    if call is not None and call.frame.tree is machine.tree and isinstance(call.node, cst.Call):
+        faults.report(machine, call.frame, call.node, report)  # what is given is wrong, not the check
+    else:
+        faults.report(machine, frame, node, report)
+
+
+def _is_exact(machine: Machine, frame: Frame, node: cst.CSTNode, values: dict[str, Value]) -> bool:
+    """Is every operand of an expression a constant?  Those with a name are noted in ``values``."""
+    match node:
+        case cst.Integer() | cst.Float() | cst.SimpleString() | cst.Name(value="True" | "False" | "None"):
+            return True
+        case cst.Name() | cst.Attribute() | cst.Subscript():
+            return _is_constant_name(machine, frame, node, values)
+        case cst.Comparison(left=left, comparisons=parts):
+            if not all(isinstance(part.operator, _COMPARISONS) for part in parts):
+                return False
+            return _are_exact(machine, frame, [left, *(part.comparator for part in parts)], values)
+        case cst.BooleanOperation(left=left, right=right) | cst.BinaryOperation(left=left, right=right):
+            return _are_exact(machine, frame, [left, right], values)
+        case cst.UnaryOperation(expression=inner):
+            return _is_exact(machine, frame, inner, values)
+        case cst.Tuple(elements=elements) | cst.List(elements=elements) | cst.Set(elements=elements):
+            return _are_exact(machine, frame, [e.value for e in elements], values)
+        case cst.Call(func=cst.Name(value="len"), args=[argument]):
+            return _is_exact(machine, frame, argument.value, values)
+    return False
+
+
+def _are_exact(machine: Machine, frame: Frame, nodes: Iterable[cst.CSTNode], values: dict[str, Value]) -> bool:
+    return all(_is_exact(machine, frame, node, values) for node in nodes)
+
+
+def _is_constant_name(machine: Machine, frame: Frame, node: cst.BaseExpression, values: dict[str, Value]) -> bool:
+    from conv_lint.interpreter.expressions import evaluate
+
+    with machine.quiet():
+        value = evaluate(machine, frame, node)
+    if not _is_constant(machine, value):
+        return False
+    if value is not None:
+        values[faults.shown(frame, node)] = value
+    return True
+
+
+def _is_constant(machine: Machine, value: Value) -> bool:
+    if isinstance(value, List):
+        return faults.is_kept(machine, value) and all(_is_constant(machine, v) for v in value.items)
+    if isinstance(value, tuple):
+        return all(_is_constant(machine, v) for v in value)
+    return isinstance(value, (int, float, str, type(None)))
+
+
+def _plain(value: Value) -> Value:
+    return value.items if isinstance(value, List) else value
