@@ -146,12 +146,16 @@ def _show(fact: object, path: str) -> str:
 
 @dataclass
 class Finding:
-    """A report at a place, with the shapes on the way to it and the calls that led there."""
+    """A report at a place, with the shapes on the way to it and the calls that led there.
+
+    ``scene`` is the interpreter's own note of the call that failed.
+    """
 
     report: Report
     place: Place
     trail: tuple[Step, ...] = ()
     calls: tuple[Place, ...] = ()
+    scene: object = None
 
     @property
     def code(self) -> str:

@@ -17,7 +17,7 @@ from conv_lint.interpreter.decided import argument_node
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import Call, Frame, Instance
 from conv_lint.interpreter.repair import STRIDE, repairs
-from conv_lint.interpreter.ways import Scope
+from conv_lint.interpreter.ways import Scene, Scope
 from conv_lint.ops.rule import CALL, Signature
 
 
@@ -51,12 +51,16 @@ def report_argument(
         expression = argument_node(node, at, signature) if at is not None and layer is None else None
         places += _followed(expression, frame, stop) if expression is not None else [frame.place(node)]
     places += _calls(frame)
-    _keep(machine, report, [*_wrong_size(machine, report, trail, frame), *places], trail)
+    scene = Scene(frame, node, layer, at, tuple((f, dict(f.locals)) for f in frame.stack()))
+    _keep(machine, report, [*_wrong_size(machine, report, trail, frame), *places], trail, scene)
 
 
 def _beside(layer: Instance | None, operands: tuple[Step, ...]) -> bool:
     """Has another member of the layer's own Sequential made its input?  What is missing is missing between the two."""
-    scope = operands[0].scope if operands else None
+    step = operands[0] if operands else None
+    while step is not None and step.parents and step.made is None and step.shape == step.parents[0].shape:
+        step = step.parents[0]  # dropout or an activation
+    scope = step.scope if step is not None else None
     before = scope.layer if isinstance(scope, Scope) else None
     if layer is None or layer.owner is None or before is None or before.owner is None:
         return False
@@ -93,13 +97,15 @@ def _written(made: Call, at: str, signature: Signature | None, stop: object) -> 
     return _followed(expression, made.frame, stop)
 
 
-def _keep(machine: Machine, report: Report, places: list[Place], trail: tuple[Step, ...]) -> None:
+def _keep(
+    machine: Machine, report: Report, places: list[Place], trail: tuple[Step, ...], scene: Scene | None = None
+) -> None:
     """The first place in the linted file is where the finding stands; the others name the way to it."""
     path = machine.tree.path
     own = [p for p in places if p.file.path == path]
     if own:
         others = tuple(p for p in places if p is not own[0])
-        machine.report(Finding(report, own[0], trail, others))
+        machine.report(Finding(report, own[0], trail, others, scene))
 
 
 def _followed(expression: cst.CSTNode, frame: Frame, stop: object) -> list[Place]:

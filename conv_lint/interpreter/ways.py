@@ -11,6 +11,7 @@ from conv_lint.dims import Dim
 from conv_lint.finding import Step
 from conv_lint.interpreter.objects import Frame, Instance
 from conv_lint.ops.rule import Op
+from conv_lint.values import Value
 
 #: No way is longer than this, as far as we look.
 MAX_WAY = 400
@@ -25,6 +26,20 @@ class Scope:
     layer: Instance | None
     node: cst.CSTNode | None = None
     op: Op | None = None
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The call that failed, for those who judge it once the whole file has run.
+
+    ``locals``: the names of the running functions as they were then, the innermost first.
+    """
+
+    frame: Frame
+    node: cst.CSTNode | None
+    layer: Instance | None
+    at: str | None
+    locals: tuple[tuple[Frame, dict[str, Value]], ...]
 
 
 def size_at(step: Step, axis: int) -> Dim | None:
