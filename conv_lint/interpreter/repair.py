@@ -148,13 +148,15 @@ class _Trial:
                 place = self._decided(point, name)
                 if place is None or window is None or (place.place.key, name, rank) in seen:
                     continue
-                seen.add((place.place.key, name, rank))
                 # What one line of the program makes is changed as one, on both ways.
                 changed: dict[int, Window] = {}
                 for p in (*self.mine, *self.theirs):
                     if (other := self._changed(p, place, name, rule)) is not None:
                         changed[id(p.step)] = other
-                if id(point.step) in changed and self._fits(changed, rank):
+                if id(point.step) not in changed:
+                    continue
+                seen.add((place.place.key, name, rank))
+                if self._fits(changed, rank):
                     yield Repair(
                         rank, point.step, name, getattr(changed[id(point.step)], name), window, place, not self.theirs
                     )

@@ -17,7 +17,7 @@ from conv_lint.dims import Dim
 from conv_lint.finding import Finding, Origin, Place, Report, Step
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import Frame, Instance
-from conv_lint.interpreter.sides import GIVES, of_a_producer, of_a_sum
+from conv_lint.interpreter.sides import GIVES, Consumer, of_a_consumer, of_a_list, of_a_name, of_a_producer, of_a_sum
 from conv_lint.interpreter.unread import is_unread
 from conv_lint.interpreter.ways import Scene, Scope, size_at
 from conv_lint.ops.rule import origin
@@ -54,7 +54,7 @@ class _Judge:
         rule = self.finding.report.rule
         if rule in OF_CHANNELS:
             rules = [self.other_layer, self.skipped_layer, self.other_tensor, self.left_out, self.other_number]
-            rules += [self.producer, self.layout, self.weight, self.pool]
+            rules += [self.producer, self.consumer, self.layout, self.weight, self.pool]
         elif rule in (catalogue.broadcast, catalogue.concatenate):
             rules = [self.joined_batches, self.left_out, self.sum]
         return next((found for rule in rules if (found := rule()) is not None), None)
@@ -168,32 +168,33 @@ class _Judge:
                 continue
             for name, value in scope.frame.locals.items():
                 size = _size(self.machine, value, step.made)
-                if size is not None and is_unread(scope.frame, name) and self._lacks(step, [size]):
+                if isinstance(size, int) and is_unread(scope.frame, name) and self._lacks(step, [size]):
                     return self.moved(step.place, f"{name} into it, which is never used")
             module = scope.frame.self_value
             for name, child in module.children() if isinstance(module, Instance) else ():
                 size = _gives(child) if not child.called else None
                 if size is None or child.owner is None or child.owner[0] is not module:
                     continue
-                # What was put in its place is known by what another layer of the module has made.
-                instead = {p for parent in step.parents if isinstance(p := size_at(parent, step.made), int)}
-                changes = [size, *(size - p for p in instead)] if isinstance(size, int) else [size]
-                if self._lacks(step, changes):
+                if self._lacks(step, [size]):
                     return self.moved(step.place, f"self.{name}(...) into it, which is never called")
+                for parent, place in _called_twice(step, module):
+                    made = size_at(parent, step.made)
+                    if isinstance(made, int) and self._lacks(step, [size - made]):
+                        return self.moved(place, f"self.{name}(...), which is never called")
         return None
 
-    def _lacks(self, step: Step, sizes: list[Dim]) -> bool:
+    def _lacks(self, step: Step, sizes: list[int]) -> bool:
         """Would one of the sizes more in a concatenation give the number that is needed?"""
-        total = size_at(step, step.made or 0)
-        pairs = [(self.takes, self.given)]
+        total = size_at(step, step.made) if step.made is not None else None
+        pairs: list[tuple[object, object]] = [(self.takes, self.given)]
         if self.finding.report.rule in (catalogue.broadcast, catalogue.concatenate):
             a, b = self.finding.report.facts["a"], self.finding.report.facts["b"]
             pairs = [(a, b), (b, a)]
         for takes, given in pairs:
             for size in sizes:
-                if not all(isinstance(v, int) for v in (takes, given, size, total)) or not size:
+                if not isinstance(takes, int) or not isinstance(given, int) or not isinstance(total, int) or not size:
                     continue
-                if takes - given == size or takes * total == given * (total + size):  # type: ignore[operator]
+                if takes - given == size or takes * total == given * (total + size):
                     return True
         return False
 
@@ -208,19 +209,36 @@ class _Judge:
 
     def producer(self) -> Finding | None:
         """A layer of another function that gives ``width * 2`` where its consumer takes ``width``."""
-        source, axis, layer = self.finding.report.facts.get("source"), self.axis(), self.scene.layer
+        source, axis = self.finding.report.facts.get("source"), self.axis()
         step = source.step if isinstance(source, Origin) else None
         if step is None or axis is None or not isinstance(self.takes, int):
             return None
-        made = layer.layer.call.frame if layer is not None and layer.layer is not None else None
-        blame = of_a_producer(step, axis, self.takes, self.scene.frame, made)
+        blame = of_a_producer(step, axis, self.takes, self.scene.frame, self._consumer())
         return self.moved(blame.place, blame.fix, blame.frame) if blame is not None else None
+
+    def consumer(self) -> Finding | None:
+        """An expression for a number that a block was given, or the name of an output where an input is meant."""
+        consumer = self._consumer()
+        if consumer is None:
+            return None
+        for rule in (of_a_consumer, of_a_name):
+            blame = rule(consumer, self.takes, self.given)
+            if blame is not None:
+                return self.moved(blame.place, blame.fix, blame.frame)
+        found = of_a_list(consumer, self.takes)
+        return self.moved(found[0].place, f"{found[1]}={self.given}", found[0].frame) if found is not None else None
+
+    def _consumer(self) -> Consumer | None:
+        layer, name = self.scene.layer, self.scene.at
+        made = layer.layer if layer is not None else None
+        return Consumer(made.call, name, made.row.signature) if made is not None and name in TAKES and name else None
 
     def joined_batches(self) -> Finding | None:
         """A concatenation along the batch, of what is later joined with tensors of one batch."""
         axis = self.axis()
         for step in self.finding.trail:
-            made = origin(step, axis).step
+            source = origin(step, axis)
+            made = source.step if source is not None else None
             scope = made.scope if made is not None else None
             if made is None or made.place is None or not isinstance(scope, Scope) or scope.op is None:
                 continue
@@ -251,7 +269,7 @@ class _Judge:
         return None
 
     def pool(self) -> Finding | None:
-        """An adaptive pool that leaves several values of each channel, where as many features as channels are taken."""
+        """An adaptive pool of (1, 2), where as many features as channels are taken."""
         if self.finding.report.facts.get("product") is None:
             return None
         for step in _steps(self.finding.trail):
@@ -259,7 +277,7 @@ class _Judge:
             if len(sizes) < 3 or not isinstance(scope, Scope) or step.place is None:
                 continue
             name = scope.op.name if scope.op is not None else scope.layer.torch_name if scope.layer else ""
-            if "adaptive" not in name.lower() or self.takes not in sizes:
+            if "adaptive" not in name.lower() or self.takes not in sizes or 1 not in sizes[-2:]:
                 return None
             return self.moved(step.place, "output_size=1")
         return None
@@ -308,14 +326,29 @@ def _takes(module: Instance) -> object:
     return None
 
 
-def _gives(module: Instance) -> Dim | None:
+def _gives(module: Instance) -> int | None:
     """What the last layer of a module gives that changes the number of channels."""
-    found: Dim | None = None
-    for leaf in _leaves(module):
-        for name in GIVES:
-            if isinstance(leaf.attrs.get(name), int):
-                found = leaf.attrs[name]
-    return found
+    given = [leaf.attrs[name] for leaf in _leaves(module) for name in GIVES if name in leaf.attrs]
+    return given[-1] if given and isinstance(given[-1], int) else None
+
+
+def _called_twice(step: Step, module: Instance) -> Iterator[tuple[Step, Place]]:
+    """The inputs of a step that a layer of the module has made which had made another one before, with its call."""
+    seen: set[str] = set()
+    for parent in step.parents:
+        scope = parent.scope
+        if not isinstance(scope, Scope):
+            continue
+        node, layer = scope.node, scope.layer
+        for frame in scope.frame.stack():
+            if frame.self_value is module:
+                child = _child(module, layer)
+                if child is not None and node is not None and child[0] in seen:
+                    yield parent, frame.place(node)
+                seen.update([child[0]] if child is not None else [])
+                break
+            layer = frame.self_value if isinstance(frame.self_value, Instance) else layer
+            node = frame.call.node if frame.call is not None else None
 
 
 def _steps(trail: tuple[Step, ...]) -> Iterator[Step]:
