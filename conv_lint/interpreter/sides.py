@@ -103,6 +103,7 @@ def of_a_producer(source: Step, axis: int, takes: int, user: Frame, consumer: Co
     if not parts or not all(isinstance(size, int) for size in sizes):
         return None
     makers = [maker(part, axis, user) for part in parts]
+    blames: list[tuple[bool, Blame]] = []
     for found in makers:
         if found is None:
             continue
@@ -111,8 +112,9 @@ def of_a_producer(source: Step, axis: int, takes: int, user: Frame, consumer: Co
             together = [size if value is None else value for size, value in zip(sizes, values)]
             if takes == sum(v for v in together if isinstance(v, int)):
                 expression = found.decided.place if node is found.decided.place.node else frame.place(node)
-                return Blame(expression, frame, f"{found.name}={name}")
-    return None
+                alike = found.step.label.rpartition(".")[2] in name
+                blames.append((alike, Blame(expression, frame, f"{found.name}={name}")))
+    return max(blames, key=lambda pair: pair[0])[1] if blames else None
 
 
 @dataclass(frozen=True)

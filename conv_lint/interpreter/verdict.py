@@ -56,7 +56,9 @@ class _Judge:
             rules = [self.other_layer, self.skipped_layer, self.other_tensor, self.left_out, self.other_number]
             rules += [self.producer, self.consumer, self.layout, self.weight, self.pool]
         elif rule in (catalogue.broadcast, catalogue.concatenate):
-            rules = [self.joined_batches, self.left_out, self.sum]
+            rules = [self.joined_batches, self.left_out, self.idle_order, self.sum]
+        elif rule is catalogue.view_elements:
+            rules = [self.lonely]
         return next((found for rule in rules if (found := rule()) is not None), None)
 
     def moved(self, place: Place, fix: str | None, frame: Frame | None = None) -> Finding | None:
@@ -183,6 +185,30 @@ class _Judge:
                         return self.moved(place, f"self.{name}(...), which is never called")
         return None
 
+    def lonely(self) -> Finding | None:
+        """A concatenation of one tensor alone, in a function with another tensor that is never read."""
+        for step in _steps(self.finding.trail):
+            scope = step.scope
+            if not isinstance(scope, Scope) or scope.op is None or scope.op.name not in CATS or step.place is None:
+                continue
+            if len(step.parents) == 1:
+                for name, value in scope.frame.locals.items():
+                    if isinstance(value, Tensor) and is_unread(scope.frame, name):
+                        return self.moved(step.place, f"{name} into it, which is never used")
+        return None
+
+    def idle_order(self) -> Finding | None:
+        """A permutation that leaves the order as it is."""
+        for step in _steps(self.finding.trail):
+            scope = step.scope
+            if not isinstance(scope, Scope) or scope.op is None or not scope.op.name.endswith(".permute"):
+                continue
+            order = scope.op.args.get("dims")
+            order = order[0] if isinstance(order, tuple) and len(order) == 1 else order
+            if isinstance(order, (tuple, list)) and list(order) == list(range(len(order))) and step.place is not None:
+                return self.moved(step.place, "another order in it, this one changes nothing")
+        return None
+
     def _lacks(self, step: Step, sizes: list[int]) -> bool:
         """Would one of the sizes more in a concatenation give the number that is needed?"""
         total = size_at(step, step.made) if step.made is not None else None
@@ -257,7 +283,7 @@ class _Judge:
             return None
         if self.takes not in tuple(tuple.__iter__(step.parents[0].shape)):
             return None
-        return self.moved(step.place, "the order that puts them there")
+        return self.moved(step.place, f"an order that puts the {self.takes} channels there")
 
     def weight(self) -> Finding | None:
         """``F.linear(x, self.layer.weight)`` is a call of the layer."""
