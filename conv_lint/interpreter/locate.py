@@ -12,13 +12,13 @@ import libcst as cst
 
 from conv_lint import catalogue
 from conv_lint.dims import Dim
-from conv_lint.finding import Finding, Origin, Place, Report, Step
+from conv_lint.finding import CALL, Finding, Origin, Place, Report, Step
 from conv_lint.interpreter.decided import argument_node
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import Call, Frame, Instance
 from conv_lint.interpreter.repair import STRIDE, repairs
 from conv_lint.interpreter.ways import Scene, Scope
-from conv_lint.ops.rule import CALL, Signature
+from conv_lint.ops.rule import Signature
 
 
 def report_at(machine: Machine, frame: Frame, node: cst.CSTNode, report: Report, trail: tuple[Step, ...] = ()) -> None:

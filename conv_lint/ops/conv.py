@@ -7,8 +7,9 @@ from typing import Any
 
 from conv_lint import catalogue, dims
 from conv_lint.dims import Dim, Expr, divides, eq, le, lt
+from conv_lint.finding import CONSTRUCTION
 from conv_lint.ops.channels import require_channels
-from conv_lint.ops.rule import CONSTRUCTION, Arg, Op, Result, layer_rule, shape_rule
+from conv_lint.ops.rule import Arg, Op, Result, layer_rule, shape_rule
 from conv_lint.values import Shape, Unknown
 
 CONV = (

@@ -48,10 +48,6 @@ NUMPY_NAMES = {
 }
 #: A name below one of these is a layer, ``torch.nn.functional`` aside.
 LAYER_PACKAGES = ("torch.nn.", "einops.layers.")
-#: Where a layer itself is the wrong one, a finding points at its construction rather than at one of its arguments.
-CONSTRUCTION = "construction"
-#: Where something must happen to the input first, it points at the call of the layer.
-CALL = "call"
 F = TypeVar("F", bound=Callable[..., Any])
 #: An argument of a rule that is no tensor: a number, a tuple, a string, or an ``Unknown``.
 Arg: TypeAlias = Any
