@@ -190,10 +190,10 @@ class _Trial:
         """What to try on a layer, with how little it convinces."""
         for name in ("stride", "padding", "dilation", "kernel_size"):
             yield 0, name, _parameter(name)
-        yield 1, "padding", lambda t, p, w: (w.span - 1) // 2 if w.span % 2 else None
-        yield 1, "dilation", lambda t, p, w: _whole(2 * w.padding, w.kernel_size - 1)
         if not window.kernel_size % 2:
             yield 1, "kernel_size", lambda t, p, w: _fitting(2 * w.padding, w.dilation)
+        yield 1, "padding", lambda t, p, w: (w.span - 1) // 2 if w.span % 2 else None
+        yield 1, "dilation", lambda t, p, w: _whole(2 * w.padding, w.kernel_size - 1)
         yield STRIDE, "stride", lambda t, p, w: _whole(_stride(t.theirs) * w.stride, _stride(t.mine))
         yield STRIDE + 1, "padding", lambda t, p, w: 0
 

@@ -25,6 +25,8 @@ from conv_lint.values import Tensor
 
 #: The findings of a layer and its input.
 OF_CHANNELS = (catalogue.input_channels, catalogue.input_features, catalogue.norm_size)
+#: The findings of tensors that are added or joined.
+OF_JOINS = (catalogue.broadcast, catalogue.concatenate)
 #: The arguments of layers that say what they take, and what they give.
 TAKES = ("in_channels", "in_features", "num_features", "normalized_shape")
 CATS = ("torch.cat", "torch.concat", "torch.concatenate")
@@ -34,11 +36,33 @@ MOST_STEPS = 150
 
 def judged(machine: Machine) -> list[Finding]:
     """The findings of a run, each where the evidence of the whole file says that it belongs."""
-    out: list[Finding] = []
+    groups: dict[object, list[Finding]] = {}
     for finding in machine.findings:
-        verdict = _Judge(finding, machine).verdict() if isinstance(finding.scene, Scene) else None
-        out.append(verdict or finding)
-    return out
+        groups.setdefault(_cause(finding), []).append(finding)
+    return [finding for group in groups.values() for finding in _judged(group, machine)]
+
+
+def _cause(finding: Finding) -> object:
+    """What findings have in common that would stand at one place, if none of them was moved."""
+    scene = finding.scene
+    if isinstance(scene, Scene) and finding.report.rule in OF_JOINS:
+        return finding.code, id(scene.node)
+    return finding.code, finding.place.key
+
+
+def _judged(group: list[Finding], machine: Machine) -> list[Finding]:
+    """One mistake is one finding: those that have no place of their own go with those that have one."""
+    moved = [f for f in group if isinstance(f.scene, Scene) and f.report.rule in OF_JOINS and _is_elsewhere(f, f.scene)]
+    for position, finding in enumerate(group if not moved else []):
+        if isinstance(finding.scene, Scene):
+            verdict = _Judge(finding, machine).verdict(sure=position > 0)
+            if verdict is not None:
+                return [verdict]
+    return moved or group
+
+
+def _is_elsewhere(finding: Finding, scene: Scene) -> bool:
+    return finding.place.node is not scene.node and finding.report.facts.get("fix") is not None
 
 
 class _Judge:
@@ -48,14 +72,14 @@ class _Judge:
         facts = finding.report.facts
         self.takes, self.given = facts.get("takes"), facts.get("given")
 
-    def verdict(self) -> Finding | None:
-        """The finding at another place, if there is evidence for one."""
+    def verdict(self, sure: bool) -> Finding | None:
+        """The finding at another place, if there is evidence for one; ``sure``: what is never called or never read."""
         rules: list[Callable[[], Finding | None]] = []
         rule = self.finding.report.rule
         if rule in OF_CHANNELS:
             rules = [self.other_layer, self.skipped_layer, self.other_tensor, self.left_out, self.other_number]
-            rules += [self.producer, self.consumer, self.layout, self.weight, self.pool]
-        elif rule in (catalogue.broadcast, catalogue.concatenate):
+            rules += [] if sure else [self.producer, self.consumer, self.layout, self.weight, self.pool]
+        elif rule in OF_JOINS:
             rules = [self.joined_batches, self.left_out, self.idle_order, self.sum]
         elif rule is catalogue.view_elements:
             rules = [self.lonely]
@@ -213,7 +237,7 @@ class _Judge:
         """Would one of the sizes more in a concatenation give the number that is needed?"""
         total = size_at(step, step.made) if step.made is not None else None
         pairs: list[tuple[object, object]] = [(self.takes, self.given)]
-        if self.finding.report.rule in (catalogue.broadcast, catalogue.concatenate):
+        if self.finding.report.rule in OF_JOINS:
             a, b = self.finding.report.facts["a"], self.finding.report.facts["b"]
             pairs = [(a, b), (b, a)]
         for takes, given in pairs:
