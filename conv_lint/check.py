@@ -19,6 +19,7 @@ from conv_lint.finding import Finding, Origin, Report
 from conv_lint.interpreter.coverage import Coverage, coverage
 from conv_lint.interpreter.entries import run_all
 from conv_lint.interpreter.machine import Limits, Machine, Note
+from conv_lint.interpreter.verdict import judged
 from conv_lint.project import Project
 from conv_lint.tree import Tree
 
@@ -76,7 +77,7 @@ def check(
             measured = coverage(machine) if measure else []
     except (cst.ParserSyntaxError, RecursionError, MemoryError):
         return Result([], [], problem="the file is too large or nested too deeply")
-    return Result(_unique(machine.findings), machine.notes, machine.stop, coverage=measured, file=tree)
+    return Result(_unique(judged(machine)), machine.notes, machine.stop, coverage=measured, file=tree)
 
 
 @contextmanager

@@ -19,6 +19,11 @@ class SourceFile(Protocol):
         """Line (from 1) and column (from 0) of a node."""
 
 
+#: What a rule may point at besides an argument: the construction of a layer that is itself the wrong one, and the call
+#: of a layer where something must happen to its input first.
+CONSTRUCTION, CALL = "construction", "call"
+
+
 @dataclass(frozen=True)
 class Place:
     """A node of a file.  The line number is worked out only when someone asks for it."""
@@ -146,12 +151,16 @@ def _show(fact: object, path: str) -> str:
 
 @dataclass
 class Finding:
-    """A report at a place, with the shapes on the way to it and the calls that led there."""
+    """A report at a place, with the shapes on the way to it and the calls that led there.
+
+    ``scene`` is the interpreter's own note of the call that failed.
+    """
 
     report: Report
     place: Place
     trail: tuple[Step, ...] = ()
     calls: tuple[Place, ...] = ()
+    scene: object = None
 
     @property
     def code(self) -> str:

@@ -7,25 +7,18 @@ disagreement were made: two layers of one block disagree inside the block, two b
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import libcst as cst
 
 from conv_lint import catalogue
 from conv_lint.dims import Dim
-from conv_lint.finding import Finding, Origin, Place, Report, Step
-from conv_lint.interpreter.culprit import culprit
+from conv_lint.finding import CALL, Finding, Origin, Place, Report, Step
+from conv_lint.interpreter.decided import argument_node
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import Call, Frame, Instance
+from conv_lint.interpreter.repair import STRIDE, repairs
+from conv_lint.interpreter.ways import Scene, Scope
 from conv_lint.ops.rule import Signature
-
-
-@dataclass(frozen=True)
-class Scope:
-    """Who did a step: the frame in which it was called, and the layer that did it, if one did."""
-
-    frame: Frame
-    layer: Instance | None
 
 
 def report_at(machine: Machine, frame: Frame, node: cst.CSTNode, report: Report, trail: tuple[Step, ...] = ()) -> None:
@@ -52,53 +45,48 @@ def report_argument(
     if made is not None and at is not None:
         places += _written(made, at, signature, stop)
         places += list(_calls(made.frame))
-    if node is not None:
+    if node is not None and at == CALL and not _beside(layer, trail):
+        places.insert(0, frame.place(node))
+    elif node is not None:
         expression = argument_node(node, at, signature) if at is not None and layer is None else None
         places += _followed(expression, frame, stop) if expression is not None else [frame.place(node)]
     places += _calls(frame)
-    wrong = _culprit(report, trail, frame)
-    _keep(machine, report, [wrong, *places] if wrong is not None else places, trail)
+    scene = Scene(frame, node, layer, at, tuple((f, dict(f.locals)) for f in frame.stack()))
+    _keep(machine, report, [*_wrong_size(machine, report, trail, frame), *places], trail, scene)
 
 
-def _culprit(report: Report, operands: tuple[Step, ...], frame: Frame) -> Place | None:
-    """Of tensors that do not fit by a few rows, the layer that made one of them so: where the module that joins them
-    has constructed it, else where it was constructed."""
+def _beside(layer: Instance | None, operands: tuple[Step, ...]) -> bool:
+    """Has another member of the layer's own Sequential made its input?  What is missing is missing between the two."""
+    step = operands[0] if operands else None
+    while step is not None and step.parents and step.made is None and step.shape == step.parents[0].shape:
+        step = step.parents[0]  # dropout or an activation
+    scope = step.scope if step is not None else None
+    before = scope.layer if isinstance(scope, Scope) else None
+    if layer is None or layer.owner is None or before is None or before.owner is None:
+        return False
+    return layer.owner[0] is before.owner[0] and layer.owner[0].torch_name == "torch.nn.Sequential"
+
+
+def _wrong_size(machine: Machine, report: Report, operands: tuple[Step, ...], frame: Frame) -> list[Place]:
+    """Of tensors that do not fit by their height or width, the argument of the layer that made one of them so."""
     axis, shape = report.facts.get("axis"), report.facts.get("left")
     if report.rule not in (catalogue.broadcast, catalogue.concatenate) or not isinstance(axis, int):
-        return None
+        return []
     if not isinstance(shape, tuple):
-        return None
-    sizes = [report.facts[name] for name in ("a", "b")]
-    step = culprit(operands, axis - len(shape), sizes)  # type: ignore[arg-type]
-    layer = step.scope.layer if step is not None and isinstance(step.scope, Scope) else None
-    if layer is None or layer.layer is None or not _is_one(layer.attrs.get("stride")):
-        return None
-    if axis - len(shape) < -layer.layer.row.n:  # its channels: the other side may be wrong as well
-        return None
-    made = layer.layer.call
-    calls = [made, *(f.call for f in made.frame.stack() if f.call is not None)]
-    own = [c for c in calls if c.frame.self_value is not None and c.frame.self_value is frame.self_value]
-    call = own[0] if own else made
-    assert step is not None
-    made_size = tuple(tuple.__iter__(step.shape))[axis - len(shape)]
-    others = [size for size in sizes if size != made_size]
-    report.facts["fix"] = _padding(step, layer, axis - len(shape), others[0]) if others else None  # type: ignore[arg-type]
-    return call.frame.place(call.node)
-
-
-def _padding(step: Step, layer: Instance, axis: int, kept: Dim) -> str | None:
-    """The padding with which a convolution or pool of stride 1 keeps the size, if a whole number of rows does it."""
-    missing = kept - tuple(tuple.__iter__(step.shape))[axis]
-    padding = layer.attrs.get("padding")
-    if isinstance(padding, tuple) and len(set(padding)) == 1:
-        padding = padding[0]
-    if not isinstance(padding, int) or not isinstance(missing, int) or missing % 2 or padding + missing // 2 < 0:
-        return None
-    return f"padding={padding + missing // 2} in {step.label}"
-
-
-def _is_one(stride: object) -> bool:
-    return stride == 1 or (isinstance(stride, tuple) and all(s == 1 for s in stride))
+        return []
+    axis -= len(shape)
+    sizes: list[Dim] = [report.facts[name] for name in ("a", "b")]  # type: ignore[misc]
+    found = repairs(operands, axis, sizes, frame)
+    if report.rule is catalogue.broadcast:
+        # A sum without a layer on its other side may lack one there, that has the stride.
+        found = [r for r in found if r.rank != STRIDE or not r.alone]
+    found = [r for r in found if r.rank != STRIDE or not r.decided.outside]
+    if not found or len({id(r.decided.frame.function) for r in found}) > 1:
+        return []
+    repair = min(found, key=lambda r: r.doubt)
+    if repair.rank != STRIDE or len(found) == 1:
+        report.facts["fix"] = f"{repair.name}={repair.value} in {repair.step.label}"
+    return [repair.decided.place, *_calls(repair.decided.frame)]
 
 
 def _written(made: Call, at: str, signature: Signature | None, stop: object) -> list[Place]:
@@ -109,31 +97,15 @@ def _written(made: Call, at: str, signature: Signature | None, stop: object) -> 
     return _followed(expression, made.frame, stop)
 
 
-def _keep(machine: Machine, report: Report, places: list[Place], trail: tuple[Step, ...]) -> None:
+def _keep(
+    machine: Machine, report: Report, places: list[Place], trail: tuple[Step, ...], scene: Scene | None = None
+) -> None:
     """The first place in the linted file is where the finding stands; the others name the way to it."""
     path = machine.tree.path
     own = [p for p in places if p.file.path == path]
     if own:
         others = tuple(p for p in places if p is not own[0])
-        machine.report(Finding(report, own[0], trail, others))
-
-
-def argument_node(node: object, name: str | None, signature: Signature | None) -> cst.BaseExpression | None:
-    """The expression that a call gives for a parameter."""
-    if not isinstance(node, cst.Call) or name is None:
-        return None
-    position = 0
-    for argument in node.args:
-        if argument.star:
-            return None
-        if argument.keyword is not None:
-            if argument.keyword.value == name:
-                return argument.value
-            continue
-        if signature is not None and position < len(signature.positional) and signature.positional[position] == name:
-            return argument.value
-        position += 1
-    return None
+        machine.report(Finding(report, own[0], trail, others, scene))
 
 
 def _followed(expression: cst.CSTNode, frame: Frame, stop: object) -> list[Place]:

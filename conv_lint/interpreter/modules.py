@@ -23,6 +23,7 @@ from conv_lint.interpreter.objects import (
     Method,
 )
 from conv_lint.interpreter.sequences import is_part, items_of, members
+from conv_lint.interpreter.ways import Scope
 from conv_lint.ops.rule import LayerRow, Op
 from conv_lint.values import CannotTell, Dict, External, Iter, List, Shape, Tensor, Unknown, Value, any_shape
 
@@ -227,7 +228,7 @@ def _step(machine: Machine, frame: Frame, node: cst.CSTNode | None, module: Inst
     if place is None and node is not None:
         place = frame.place(node)
     steps = tuple(a.step for a in arguments.args if isinstance(a, Tensor) and a.step is not None)
-    return Step(module.label, place, (), steps, locate.Scope(frame, module))
+    return Step(module.label, place, (), steps, Scope(frame, module, node))
 
 
 def _run_layer(

@@ -13,7 +13,7 @@ since; the journal says so.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from conv_lint import dims
@@ -21,11 +21,11 @@ from conv_lint.dims import Dim, Expr, Symbol
 from conv_lint.finding import Step
 from conv_lint.interpreter import coverage
 from conv_lint.interpreter.calls import Arguments, bind_parameters, run_function, with_first
-from conv_lint.interpreter.locate import Scope
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.memory import Cases, Record
 from conv_lint.interpreter.objects import BoundMethod, Call, Class, Frame, Function, Instance, Layer, Method, Partial
 from conv_lint.interpreter.portraits import Indescribable, Portrait, is_global
+from conv_lint.interpreter.ways import Scope
 from conv_lint.values import Dict, List, Shape, Tensor, Value, birth
 
 
@@ -280,7 +280,7 @@ class _Copy:
         if id(old) in self.frames:
             return self.frames[id(old)]
         new = self.frames[id(old)] = Frame(old.tree, old.namespace, old.parent, old.function, depth=old.depth)
-        new.self_value = self.known(old.self_value)
+        new.self_value, new.locals = self.known(old.self_value), dict(old.locals)
         if old.call is not None and old.call.frame is self.record.caller and old.function is again.function:
             self._outermost(new, again)
         elif old.call is not None:
@@ -302,7 +302,7 @@ class _Copy:
             if layer is not scope.layer and layer.layer is not None:
                 label, made = layer.label, layer.layer.call
                 place = made.frame.place(made.node)
-            scope = Scope(self.frame(scope.frame), layer)
+            scope = replace(scope, frame=self.frame(scope.frame), layer=layer)
         shape = tuple(map(self.size, old.shape)) if self.symbols else old.shape
         parents = tuple(self.steps.get(id(p), p) for p in old.parents)
         return Step(label, place, shape, parents, scope, old.made)

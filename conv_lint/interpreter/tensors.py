@@ -16,6 +16,7 @@ from conv_lint.interpreter import faults, locate
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.numbers import compute, to_value
 from conv_lint.interpreter.objects import Class, Frame, Instance, Method, Sizes
+from conv_lint.interpreter.ways import Scope
 from conv_lint.ops.given import layer_class
 from conv_lint.ops.operators import operator_name
 from conv_lint.ops.rule import Op, Plain, Row, Signature, run
@@ -284,7 +285,7 @@ def execute(
 ) -> Value:
     """Run a rule; what it cannot tell is a tensor of which nothing is known."""
     place = frame.place(node) if node is not None else None
-    step = Step(op.label, place, (), steps, locate.Scope(frame, layer))
+    step = Step(op.label, place, (), steps, Scope(frame, layer, node, op))
     world.trail = steps
     ask(machine, rule, op, bound)
     try:

@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 from conv_lint import catalogue, dims
-from conv_lint.dims import Dim, divides, eq, le, lt
+from conv_lint.dims import Dim, Expr, divides, eq, le, lt
+from conv_lint.finding import CONSTRUCTION
 from conv_lint.ops.channels import require_channels
 from conv_lint.ops.rule import Arg, Op, Result, layer_rule, shape_rule
 from conv_lint.values import Shape, Unknown
@@ -211,9 +212,9 @@ def _image(op: Op, input: Shape) -> Shape:
     fix = None
     if op.is_layer and input.rest is None and op.n + 2 < len(input) <= 5:
         takes = op.args.get("in_channels")
-        if isinstance(takes, int) and eq(input[1], takes) is True:
+        if isinstance(takes, (int, Expr)) and eq(input[1], takes) is True:
             fix = f"write {op.name.rpartition('.')[2][:-2]}{len(input) - 2}d"
-    return op.require_rank(input, op.n + 1, op.n + 2, fix=fix, at="in_channels" if fix else None)
+    return op.require_rank(input, op.n + 1, op.n + 2, fix=fix, at=CONSTRUCTION if fix else None)
 
 
 @shape_rule(

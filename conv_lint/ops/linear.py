@@ -6,7 +6,7 @@ import math
 
 from conv_lint import catalogue, dims
 from conv_lint.dims import Dim, eq
-from conv_lint.finding import Step
+from conv_lint.finding import CALL, Step
 from conv_lint.ops.rule import Arg, Op, Result, layer_rule, shape_rule
 from conv_lint.values import Rest, Shape, Unknown
 
@@ -53,14 +53,14 @@ def _wrong_features(op: Op, input: Shape, takes: Dim) -> None:
     given = input[-1]
     product = product_of(input.step, given)
     fix = _before_it(input, takes)
+    # What must happen to the input first is written where the layer is called, not where it is made.
+    at = CALL if fix is not None and fix.endswith(("first", "no batch")) else "in_features"
     if fix is None and isinstance(given, int) and op.is_layer and "Lazy" not in op.name:
         fix = f"in_features={given}"
         if product is not None and product.startswith(f"{takes}*"):
             fix += ", or pool each channel to one value before the flattening"
-    op.fail(
-        catalogue.input_features(takes=takes, given=given, source=op.origin(input, -1), fix=fix, product=product),
-        "in_features",
-    )
+    source = op.origin(input, -1)
+    op.fail(catalogue.input_features(takes=takes, given=given, source=source, fix=fix, product=product), at)
 
 
 def _before_it(input: Shape, takes: Dim) -> str | None:

@@ -6,6 +6,7 @@ import math
 
 from conv_lint import catalogue
 from conv_lint.dims import Dim, Expr, eq, le, lt, render, same
+from conv_lint.finding import CONSTRUCTION
 from conv_lint.ops.resize import scaled
 from conv_lint.ops.rule import Arg, Op, Result, all_le, halved, layer_rule, shape_rule
 from conv_lint.values import Shape, Unknown
@@ -27,7 +28,7 @@ def max_pool(
     return_indices: Arg = False,
 ) -> Result:
     """(N, C, \\*sizes) -> (N, C, \\*sizes'); N may be left out."""
-    input = op.require_rank(input, op.n + 1, op.n + 2)
+    input = _input(op, input)
     out = _pooled(op, input, kernel_size, stride, padding, dilation, ceil_mode)
     return (out, out) if return_indices is True else out
 
@@ -46,8 +47,18 @@ def max_pool(
 )
 def avg_pool(op: Op, input: Shape, kernel_size: Arg, stride: Arg, padding: Arg, ceil_mode: Arg) -> Result:
     """(N, C, \\*sizes) -> (N, C, \\*sizes'); N may be left out."""
-    input = op.require_rank(input, op.n + 1, op.n + 2)
+    input = _input(op, input)
     return _averaged(op, input, kernel_size, stride, padding, ceil_mode)
+
+
+def _input(op: Op, input: Shape) -> Shape:
+    """One sample or a batch.  What a convolution of more dimensions has made needs the pool of these dimensions."""
+    fix = None
+    if op.is_layer and input.rest is None and op.n + 2 < len(input) <= 5:
+        way = input.step.way() if input.step is not None else ()
+        if any(step.made == 1 - len(input) for step in way):
+            fix = f"write {op.name.rpartition('.')[2][:-2]}{len(input) - 2}d"
+    return op.require_rank(input, op.n + 1, op.n + 2, fix=fix, at=CONSTRUCTION if fix else None)
 
 
 def _averaged(op: Op, input: Shape, kernel_size: Arg, stride: Arg, padding: Arg, ceil_mode: Arg) -> tuple[Dim, ...]:
@@ -95,7 +106,7 @@ def adaptive_avg_pool(op: Op, input: Shape, output_size: Arg) -> Result:
         # An output of one value is a mean in torch, which takes any number of dimensions.
         input = op.require_rank_from(input, op.n + isinstance(output_size, (tuple, list)))
     else:
-        input = op.require_rank(input, op.n + 1, op.n + 2)
+        input = _input(op, input)
     return (*input[: -op.n], *_adapted(op, input, output_size))
 
 
@@ -110,7 +121,7 @@ def _may_be_mean(output_size: object) -> bool:
 )
 def adaptive_max_pool(op: Op, input: Shape, output_size: Arg, return_indices: Arg) -> Result:
     """(N, C, \\*sizes) -> (N, C, \\*output_size); ``None`` in output_size keeps the input's size."""
-    input = op.require_rank(input, op.n + 1, op.n + 2)
+    input = _input(op, input)
     out = (*input[: -op.n], *_adapted(op, input, output_size))
     return (out, out) if return_indices is True else out
 
