@@ -242,7 +242,8 @@ def _run_layer(
             {k: tensors.to_rule(machine, v) for k, v in arguments.kwargs.items()},
         )
     except TypeError as error:
-        if node is not None and faults.is_certain(machine, frame):
+        made_up = str(error).startswith("missing") and arity.passes_on_nothing(machine, node)
+        if isinstance(node, cst.Call) and not made_up and faults.is_certain(machine, frame):
             faults.report(machine, frame, node, catalogue.call_signature(layer=label, problem=str(error)))
         return machine.unknown(f"{label}: {error}", frame, node)
     world = tensors.CallWorld(machine, frame, node, row.signature, module)
@@ -273,7 +274,7 @@ def _sequential(
     if not arguments.args:
         return machine.unknown("a Sequential is called without an input", frame, node)
     given = len(arguments.args)
-    if given > 1 and not arguments.open and node is not None and faults.is_certain(machine, frame):
+    if given > 1 and not arguments.open and isinstance(node, cst.Call) and faults.is_certain(machine, frame):
         problem = f"a Sequential takes 1 input but {given} are given"
         faults.report(machine, frame, node, catalogue.call_signature(layer=module.label, problem=problem))
     value = arguments.args[0]
