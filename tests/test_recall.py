@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from conv_lint.check import RECURSION, check
+from conv_lint.check import check
 from conv_lint.finding import Finding
 from conv_lint.interpreter import recall
-from conv_lint.interpreter.entries import run_all
-from conv_lint.interpreter.machine import Machine
-from conv_lint.project import Project
-from conv_lint.tree import Tree
+from tests.test_bad_input import run
 from tests.test_fixtures import HERE, files
 
 HEAD = "import torch\nfrom torch import nn\nimport torch.nn.functional as F\n"
@@ -55,25 +51,14 @@ def told(finding: Finding) -> tuple[Any, ...]:
 
 
 def without_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(*arguments: Any) -> Any:
+    def anew(*arguments: Any) -> Any:
         return arguments[-1]()
 
-    monkeypatch.setattr(recall, "_remembered", run)
+    monkeypatch.setattr(recall, "_remembered", anew)
 
 
 def findings(text: str, path: str = "net.py") -> list[tuple[Any, ...]]:
     return [told(finding) for finding in check(text, path).findings]
-
-
-def steps(text: str) -> int:
-    machine = Machine(Tree("net.py", text), Project("net.py"))
-    before = sys.getrecursionlimit()
-    sys.setrecursionlimit(RECURSION)
-    try:
-        run_all(machine)
-    finally:
-        sys.setrecursionlimit(before)
-    return machine.steps
 
 
 @pytest.fixture
@@ -103,7 +88,7 @@ def test_fixtures(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_equal_blocks_cost_one() -> None:
-    few, many = (steps(HEAD + BLOCK + NET.format(depth=depth, head=16)) for depth in (4, 40))
+    few, many = (run(HEAD + BLOCK + NET.format(depth=depth, head=16)).steps for depth in (4, 40))
     assert many - few < 36 * 30, "each further block costs its own line in the list, not its layers"
 
 
@@ -112,7 +97,7 @@ def test_an_equal_net_costs_nothing() -> None:
     factory = "\ndef net{number}():\n    return Net({depth})\n"
     one = HEAD + BLOCK + NET.format(depth=4, head=16) + factory.format(number=1, depth=8)
     both = one + factory.format(number=2, depth=9)
-    assert steps(both) - steps(one) < 600
+    assert run(both).steps - run(one).steps < 600
 
 
 def test_findings_name_the_layers_of_their_own_call(alike: Any) -> None:

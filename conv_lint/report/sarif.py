@@ -25,6 +25,7 @@ FAMILIES = {
     "3": "sizes",
     "4": "layout",
     "5": "contracts",
+    "6": "python",
     "9": "notes",
 }
 
