@@ -106,6 +106,24 @@ def test_findings_name_the_layers_of_their_own_call(alike: Any) -> None:
     assert "given 16 (blocks[5].conv2, line 10)" in found[1]
 
 
+def test_a_number_is_followed_to_the_caller_who_wrote_it(alike: Any) -> None:
+    text = """
+class Pair(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one = Block(width=16)
+        self.two = Block(width=16)
+
+    def forward(self, x):
+        return self.two(torch.cat([self.one(x), x], 1))
+
+Pair()(torch.rand(1, 16, 9, 9))
+"""
+    lines = (HEAD + BLOCK + text).splitlines()
+    (found,) = alike(BLOCK + text)
+    assert "self.two = Block" in lines[found[2][0][1][0] - 1]
+
+
 def test_an_edited_block_is_another_one(alike: Any) -> None:
     edit = "\nnet = Net()\nnet.blocks[3].conv1 = nn.Conv2d(24, 16, 3, 1, 1)\nnet(torch.rand(1, 3, 33, 33))\n"
     assert [f[0] for f in alike(BLOCK + NET.format(depth=6, head=16) + edit)] == ["CONV201"]

@@ -280,13 +280,14 @@ class _Copy:
         if id(old) in self.frames:
             return self.frames[id(old)]
         new = self.frames[id(old)] = Frame(old.tree, old.namespace, old.parent, old.function, depth=old.depth)
-        new.self_value, new.locals = self.known(old.self_value), dict(old.locals)
+        new.self_value = self.known(old.self_value)
         if old.call is not None and old.call.frame is self.record.caller and old.function is again.function:
             self._outermost(new, again)
         elif old.call is not None:
             new.call = Call(old.call.node, self.frame(old.call.frame))
             for name, (node, frame) in old.arguments.items():
                 new.arguments[name] = node, self.frame(frame) if frame is not None else None
+        new.locals = {**old.locals, **new.locals}
         return new
 
     def _outermost(self, new: Frame, again: Again) -> None:
