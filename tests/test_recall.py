@@ -120,8 +120,8 @@ class Pair(nn.Module):
 Pair()(torch.rand(1, 16, 9, 9))
 """
     lines = (HEAD + BLOCK + text).splitlines()
-    (found,) = alike(BLOCK + text)
-    assert "self.two = Block" in lines[found[2][0][1][0] - 1]
+    channels = next(found for found in alike(BLOCK + text) if found[0] == "CONV201")
+    assert "self.two = Block" in lines[channels[2][0][1][0] - 1]
 
 
 def test_an_edited_block_is_another_one(alike: Any) -> None:
