@@ -146,14 +146,17 @@ def of_a_consumer(consumer: Consumer, takes: object, given: object) -> Blame | N
     """``Block(inputs, width * 2)`` whose layer takes ``inputs + width`` channels, and would fit with ``width``."""
     expression, frame = consumer.expression, consumer.call.frame
     while expression is not None:
-        numbers = _numbers(frame)
+        numbers, names = _numbers(frame), set(_names(expression))
         if value_of(expression, numbers) != takes:
             return None
-        for name in set(_names(expression)) & set(frame.arguments):
+        if not isinstance(expression, cst.Name) and any(numbers.get(name) == given for name in names):
+            return None  # this expression itself has what is given, and makes another number of it
+        for name in names & set(frame.arguments):
             written, caller = frame.arguments[name]
             if caller is None or isinstance(written, cst.Name):
                 continue
-            for other in set(_names(written)):
+            within = set(_names(written))  # of several names one fits by chance
+            for other in within if len(within) == 1 else ():
                 value = _numbers(caller).get(other)
                 if value is not None and value_of(expression, {**numbers, name: value}) == given:
                     return Blame(caller.place(written), caller, other)
@@ -189,8 +192,10 @@ def of_a_list(consumer: Consumer, takes: object) -> tuple[Blame, str] | None:
     if not isinstance(expression, cst.Attribute) or not isinstance(expression.value, cst.Name) or frame is None:
         return None
     name = expression.attr.value
+    if _says(name, "out"):
+        return None  # what a layer takes was read from the number of an output: that is odd where it is read
     found: dict[int, Call] = {}
-    for outer in frame.stack():
+    for outer in _around(frame):
         for value in outer.locals.values():
             for item in value.items if isinstance(value, List) else value if isinstance(value, tuple) else ():
                 if isinstance(item, Instance) and item.attrs.get(name) == takes and item.call is not None:
@@ -199,6 +204,15 @@ def of_a_list(consumer: Consumer, takes: object) -> tuple[Blame, str] | None:
         return None
     ((_, made),) = found.items()
     return Blame(made.frame.place(made.node), made.frame), name
+
+
+def _around(frame: Frame) -> Iterator[Frame]:
+    """The running functions, and those whose names a comprehension in them sees."""
+    for running in frame.stack():
+        scope: Frame | None = running
+        while scope is not None:
+            yield scope
+            scope = scope.parent
 
 
 def _says(name: str, word: str) -> bool:

@@ -58,7 +58,7 @@ def _judged(group: list[Finding], machine: Machine) -> list[Finding]:
             verdict = _Judge(finding, machine).verdict(sure=position > 0)
             if verdict is not None:
                 return [verdict]
-    return moved or group
+    return moved[:1] or group
 
 
 def _is_elsewhere(finding: Finding, scene: Scene) -> bool:
@@ -78,7 +78,7 @@ class _Judge:
         rule = self.finding.report.rule
         if rule in OF_CHANNELS:
             rules = [self.other_layer, self.skipped_layer, self.other_tensor, self.left_out, self.other_number]
-            rules += [] if sure else [self.producer, self.consumer, self.layout, self.weight, self.pool]
+            rules += [] if sure else [self.layout, self.producer, self.consumer, self.weight, self.pool]
         elif rule in OF_JOINS:
             rules = [self.joined_batches, self.left_out, self.idle_order, self.sum]
         elif rule is catalogue.view_elements:
@@ -327,7 +327,10 @@ class _Judge:
             if len(sizes) < 3 or not isinstance(scope, Scope) or step.place is None:
                 continue
             name = scope.op.name if scope.op is not None else scope.layer.torch_name if scope.layer else ""
-            if "adaptive" not in name.lower() or self.takes not in sizes or 1 not in sizes[-2:]:
+            n = int(name[-2]) if name[-2:-1].isdigit() else 0
+            left = set(sizes[len(sizes) - n :]) if "adaptive" in name.lower() else set()
+            # The same number along all axes may be meant, and then the layer is wrong.
+            if len(left) < 2 or 1 not in left or sizes[-n - 1 : -n] != (self.takes,):
                 return None
             return self.moved(step.place, "output_size=1")
         return None
