@@ -271,3 +271,32 @@ def main():
 main()
 """
     assert [f[0] for f in alike(text)] == ["CONV201"]
+
+
+def test_a_class_inside_a_function_sees_its_names(alike: Any) -> None:
+    text = """
+class Wrap(nn.Module):
+    def __init__(self, body):
+        super().__init__()
+        self.body = body
+
+    def forward(self, x):
+        return self.body(x)
+
+def main():
+    width = 16
+
+    class Cut(nn.Module):
+        def forward(self, x):
+            return x[:, :width]
+
+    x = torch.rand(1, 32, 4, 4)
+    head = nn.Conv2d(16, 4, 1)
+    one, two = Wrap(Cut()), Wrap(Cut())
+    head(one(x))
+    width = 24
+    head(two(x))
+
+main()
+"""
+    assert [f[0] for f in alike(text)] == ["CONV201"]

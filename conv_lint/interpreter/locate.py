@@ -23,6 +23,8 @@ from conv_lint.ops.rule import Signature
 
 def report_at(machine: Machine, frame: Frame, node: cst.CSTNode, report: Report, trail: tuple[Step, ...] = ()) -> None:
     """Report something of a node itself."""
+    if machine.muted:
+        return
     places = [frame.place(node), *_calls(frame)]
     _keep(machine, report, places, trail)
 
@@ -38,6 +40,8 @@ def report_argument(
     trail: tuple[Step, ...] = (),
 ) -> None:
     """Report something of the argument ``at`` of a call, or of the construction of the layer that was called."""
+    if machine.muted:
+        return
     source = report.facts.get("source")
     stop = _common_scope(frame, layer, source.step if isinstance(source, Origin) else None)
     places: list[Place] = []

@@ -19,12 +19,14 @@ class Record:
     ``symbols``, ``parts`` and ``floats``: those of the description in its order, so that the same places of two equal
     descriptions correspond.  ``made``: the parts that the call has made; ``twins``: for each module among them the one
     that is kept as it was then.  ``steps``: what the call has added to the way of its result, the first one first.
-    ``began``: what is older than the call is shared, what is younger is copied.
+    ``began``: what is older than the call is shared, what is younger is copied.  ``identities``: what is described by
+    its identity, which it keeps as long as it is kept here.
     """
 
     symbols: list[Symbol]
     parts: list[object]
     floats: list[float]
+    identities: list[object]
     caller: Frame
     began: int
     result: Value = None

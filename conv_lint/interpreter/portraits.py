@@ -46,6 +46,7 @@ class Portrait:
         self.symbols: list[Symbol] = []
         self.parts: list[object] = []
         self.floats: list[float] = []
+        self.identities: list[object] = []
         self.closed = False
         self._numbers: dict[int, int] = {}
 
@@ -135,9 +136,10 @@ class Portrait:
             described = inner._of_object(value)
             if inner.symbols:
                 return self._of_object(value)
-            value.portrait = birth(), described, inner.floats
-        _, described, floats = value.portrait
+            value.portrait = birth(), described, inner.floats, inner.identities
+        _, described, floats, identities = value.portrait
         self.floats += floats
+        self.identities += identities
         return described  # type: ignore[no-any-return]
 
     def _of_object(self, value: Instance) -> Hashable:
@@ -151,9 +153,18 @@ class Portrait:
     def _of_function(self, value: Function) -> Hashable:
         if not is_global(value) or value.attrs:
             raise Indescribable
-        return Function, id(value)
+        return self._of_identity(value)
+
+    def _of_class(self, value: Class) -> Hashable:
+        if value.frame.function is not None:  # its methods see the names of a function, which may change
+            raise Indescribable
+        return self._of_identity(value)
+
+    def _of_file(self, value: ProjectModule) -> Hashable:
+        return self._of_identity(value.namespace)
 
     def _of_identity(self, value: object) -> Hashable:
+        self.identities.append(value)
         return type(value), id(value)
 
     def _of_partial(self, value: Partial) -> Hashable:
@@ -185,9 +196,9 @@ _DESCRIBE: dict[type, Callable[[Portrait, Any], Hashable]] = {
     Dict: Portrait._of_dict,
     Instance: Portrait._of_instance,
     Function: Portrait._of_function,
-    Class: Portrait._of_identity,
+    Class: Portrait._of_class,
     Native: Portrait._of_identity,
-    ProjectModule: Portrait._of_identity,
+    ProjectModule: Portrait._of_file,
     Partial: Portrait._of_partial,
     BoundMethod: Portrait._of_bound,
     Method: Portrait._of_method,

@@ -70,7 +70,7 @@ def _remembered(
     record = cases.find(portrait.floats) if cases is not None else None
     if record is not None and record.truths == facts.truths and record.values == facts.values:
         return _repeated(machine, record, Again(portrait, frame, node, function, arguments))
-    record = Record(portrait.symbols, portrait.parts, list(portrait.floats), frame, birth())
+    record = Record(portrait.symbols, portrait.parts, list(portrait.floats), portrait.identities, frame, birth())
     start, weighed = dims.symbol_count(), len(machine.weighed)
     before = _traces(machine, start)
     flags = machine.rank_was_assumed, machine.strained
@@ -275,8 +275,12 @@ class _Copy:
     def frame(self, old: Frame) -> Frame:
         """The frame that corresponds to one of the record: as far as findings ask for it, who called whom with what."""
         again = self.again
-        if again is None or old.born < self.record.began:
-            return again.caller if again is not None and old is self.record.caller else old
+        if again is None:
+            return old
+        if old is self.record.caller:
+            return again.caller
+        if old.born < self.record.began:
+            return old
         if id(old) in self.frames:
             return self.frames[id(old)]
         new = self.frames[id(old)] = Frame(old.tree, old.namespace, old.parent, old.function, depth=old.depth)

@@ -19,6 +19,7 @@ from conv_lint.finding import Step
 from conv_lint.interpreter.decided import Decided, call_of, decided
 from conv_lint.interpreter.objects import Frame
 from conv_lint.interpreter.ways import Point, Scope, way_at
+from conv_lint.ops.window import windows
 
 SLIDING = re.compile(r"\.(?:Lazy)?(?:Conv|MaxPool|AvgPool|conv|max_pool|avg_pool)[123]d$")
 #: The rank of a stride that nothing but the other way speaks for.
@@ -39,10 +40,7 @@ class Window:
 
     def over(self, size: Dim) -> Dim:
         """The size that comes out."""
-        room = size + 2 * self.padding - self.span
-        if not self.ceil or self.stride == 1:
-            return room // self.stride + 1
-        return dims.minimum(dims.ceildiv(room, self.stride) + 1, dims.ceildiv(size + self.padding, self.stride))
+        return windows(size, self.span, self.stride, self.padding, self.ceil)
 
     @property
     def span(self) -> int:

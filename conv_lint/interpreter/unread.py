@@ -6,7 +6,7 @@ Worked out from the text alone.  In doubt a value counts as read: by a nested fu
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import libcst as cst
@@ -30,13 +30,17 @@ def _unread(function: cst.FunctionDef) -> frozenset[str]:
 
 @dataclass
 class _Event:
-    """A name is read, or given a value, in a nest of blocks; the innermost loop around it, if any."""
+    """A name is read, or given a value, in a nest of blocks; the innermost loop around it, if any.
+
+    ``later``: in a function inside the function, which may run at any time.
+    """
 
     name: str
     stores: bool
     blocks: tuple[int, ...]
     loop: int | None
     node: cst.CSTNode
+    later: bool = False
 
 
 def unread(function: cst.FunctionDef) -> dict[str, list[cst.CSTNode]]:
@@ -53,6 +57,8 @@ def unread(function: cst.FunctionDef) -> dict[str, list[cst.CSTNode]]:
 
 def _is_read(events: list[_Event], position: int) -> bool:
     binding = events[position]
+    if any(e.later and e.name == binding.name for e in events):
+        return True
     if binding.loop is not None and any(
         not e.stores and e.name == binding.name and binding.loop in e.blocks for e in events
     ):
@@ -121,6 +127,9 @@ class _Walk:
                 yield from self.node(node.body, blocks, loop)
             case cst.Annotation():
                 return
+            case cst.FunctionDef() | cst.Lambda():
+                for child in node.children:
+                    yield from (replace(event, later=True) for event in self.node(child, blocks, loop))
             case _:
                 for child in node.children:
                     yield from self.node(child, blocks, loop)

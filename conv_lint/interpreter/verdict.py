@@ -29,6 +29,9 @@ OF_CHANNELS = (catalogue.input_channels, catalogue.input_features, catalogue.nor
 OF_JOINS = (catalogue.broadcast, catalogue.concatenate)
 #: The arguments of layers that say what they take, and what they give.
 TAKES = ("in_channels", "in_features", "num_features", "normalized_shape")
+#: Layers whose weight a function may be given, and their argument that has decided what it takes.
+_SHARED = ("Linear", "Conv1d", "Conv2d", "Conv3d")
+_OF_WEIGHTS = {catalogue.input_channels.code: "in_channels", catalogue.input_features.code: "in_features"}
 CATS = ("torch.cat", "torch.concat", "torch.concatenate")
 #: So many steps before the failing call are looked at.
 MOST_STEPS = 150
@@ -78,7 +81,7 @@ class _Judge:
         rule = self.finding.report.rule
         if rule in OF_CHANNELS:
             rules = [self.other_layer, self.skipped_layer, self.other_tensor, self.left_out, self.other_number]
-            rules += [] if sure else [self.layout, self.producer, self.consumer, self.weight, self.pool]
+            rules += [] if sure else [self.layout, self.producer, self.consumer, self.weight]
         elif rule in OF_JOINS:
             rules = [self.joined_batches, self.left_out, self.idle_order, self.sum]
         elif rule is catalogue.view_elements:
@@ -310,29 +313,13 @@ class _Judge:
         return self.moved(step.place, f"an order that puts the {self.takes} channels there")
 
     def weight(self) -> Finding | None:
-        """``F.linear(x, self.layer.weight)`` is a call of the layer."""
-        if self.scene.layer is not None or self.finding.report.rule is not catalogue.input_features:
+        """``F.linear(x, self.layer.weight)`` is a call of the layer, and so is ``F.conv2d(x, self.conv.weight)``."""
+        name = _OF_WEIGHTS.get(self.finding.report.rule.code)
+        if self.scene.layer is not None or name is None:
             return None
         for step in self.finding.trail[1:]:
-            if step.label.endswith("Linear.weight") and step.place is not None:
-                return self.moved(step.place, f"in_features={self.given}" if isinstance(self.given, int) else None)
-        return None
-
-    def pool(self) -> Finding | None:
-        """An adaptive pool of (1, 2), where as many features as channels are taken."""
-        if self.finding.report.facts.get("product") is None:
-            return None
-        for step in _steps(self.finding.trail):
-            sizes, scope = tuple(tuple.__iter__(step.shape)), step.scope
-            if len(sizes) < 3 or not isinstance(scope, Scope) or step.place is None:
-                continue
-            name = scope.op.name if scope.op is not None else scope.layer.torch_name if scope.layer else ""
-            n = int(name[-2]) if name[-2:-1].isdigit() else 0
-            left = set(sizes[len(sizes) - n :]) if "adaptive" in name.lower() else set()
-            # The same number along all axes may be meant, and then the layer is wrong.
-            if len(left) < 2 or 1 not in left or sizes[-n - 1 : -n] != (self.takes,):
-                return None
-            return self.moved(step.place, "output_size=1")
+            if step.label.removesuffix(".weight") in _SHARED and not step.parents and step.place is not None:
+                return self.moved(step.place, f"{name}={self.given}" if isinstance(self.given, int) else None)
         return None
 
     def other_number(self) -> Finding | None:

@@ -12,6 +12,16 @@ if TYPE_CHECKING:
     from conv_lint.ops.rule import Op
 
 
+def windows(size: Dim, span: Dim, stride: Dim, padding: Dim, ceil_mode: bool = False) -> Dim:
+    """How many windows that span so much fit along one axis (torch.nn.Conv2d and torch.nn.MaxPool2d, "Shape")."""
+    room = size + 2 * padding - span
+    if not ceil_mode:
+        return room // stride + 1
+    # A window that hangs over the end counts too, also where the kernel is larger than the whole input; the last one
+    # must start inside the input or its left padding.
+    return dims.minimum(dims.ceildiv(room, stride) + 1, dims.ceildiv(size + padding, stride))
+
+
 def slide(
     op: Op,
     axis: int,
@@ -22,24 +32,17 @@ def slide(
     dilation: Dim,
     ceil_mode: bool | None,
 ) -> Dim:
-    """The output size along one axis (torch.nn.Conv2d and torch.nn.MaxPool2d, "Shape")."""
+    """The output size along one axis; where it does not fit, that is said."""
     span = dilation * (kernel - 1) + 1
-    room = size + 2 * padding - span
     if isinstance(stride, int) and stride < 1:
         return op.unknown()
-    out = room // stride + 1
-    if ceil_mode is not False:
-        # A window that hangs over the end counts too, also where the kernel is larger than the whole input.
-        out = dims.ceildiv(room, stride) + 1
-    if dims.lt(room, 0) and (ceil_mode is False or dims.lt(out, 1)):
+    out = windows(size, span, stride, padding, ceil_mode is not False)
+    if dims.lt(size + 2 * padding, span) and (ceil_mode is False or dims.lt(out, 1)):
         op.fail(catalogue.kernel_too_large(kernel=span, size=size + 2 * padding), "kernel_size")
         return op.unknown()
     if ceil_mode is None:
         return op.unknown()
-    if ceil_mode:
-        # The last window must start inside the input or its left padding.
-        return dims.minimum(out, dims.ceildiv(size + padding, stride))
-    if all(isinstance(v, int) for v in (size, kernel, stride, padding, dilation)):
+    if not ceil_mode and all(isinstance(v, int) for v in (size, kernel, stride, padding, dilation)):
         _say_of_quotient(op, axis, size, span, stride, padding)  # type: ignore[arg-type]
     return out
 
