@@ -66,7 +66,7 @@ def check(
 
     ``inputs``: the shapes that are configured for its models.
     """
-    if source.parse(text) is None:
+    if not source.can_parse(text):
         return Result([], [], problem="the file is no Python, or nested too deeply")
     began = time.thread_time()
     try:

@@ -52,7 +52,7 @@ class Contract:
 
 def contracts(text: str, path: str, limits: Limits | None = None) -> list[Contract]:
     """The input contract of every model of a file, in the order of the lines."""
-    if source.parse(text) is None:
+    if not source.can_parse(text):
         return []
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(max(before, RECURSION))

@@ -43,19 +43,24 @@ def worth_reading(text: str) -> bool:
 
 
 def parse(text: str) -> ast.Module | None:
-    """Python's own tree of the text, or ``None`` if it is no Python or nested too deeply for libcst."""
+    """Python's own tree of the text, or ``None`` if it is no Python."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            module = ast.parse(text.removeprefix("\ufeff"))
+            return ast.parse(text.removeprefix("\ufeff"))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-    level: list[ast.AST] = [module]
+
+
+def can_parse(text: str) -> bool:
+    """Is the text Python, and not nested too deeply for libcst?"""
+    module = parse(text)
+    level: list[ast.AST] = [module] if module is not None else []
     for _ in range(MAX_DEPTH):
-        level = [child for node in level for child in ast.iter_child_nodes(node)]
         if not level:
-            return module
-    return None
+            break
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+    return module is not None and not level
 
 
 def split_lines(text: str) -> list[str]:

@@ -122,3 +122,13 @@ if CodegenState is not None:
             self.ends[id(node)] = len(self.tokens) if end_node is None else self.ends[id(end_node)]
             if start_node is not None:
                 self.starts[id(node)] = self.starts[id(start_node)]
+
+
+def dotted(node: cst.CSTNode | None) -> str:
+    """``a.b.c`` of a chain of attributes; empty for anything else."""
+    if isinstance(node, cst.Name):
+        return node.value
+    if isinstance(node, cst.Attribute):
+        base = dotted(node.value)
+        return f"{base}.{node.attr.value}" if base else ""
+    return ""

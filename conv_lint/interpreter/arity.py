@@ -10,10 +10,10 @@ from conv_lint import catalogue
 from conv_lint.finding import Origin
 from conv_lint.interpreter import faults
 from conv_lint.interpreter.calls import Arguments
-from conv_lint.interpreter.imports import dotted
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import BoundMethod, Class, Frame, Function, Instance, Partial
 from conv_lint.ops.rule import NUMPY_NAMES, Signature
+from conv_lint.tree import dotted
 from conv_lint.values import Value
 
 #: Decorators that leave the parameters as they are, by their last name.

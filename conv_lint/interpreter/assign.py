@@ -12,6 +12,7 @@ from conv_lint.interpreter import attributes, faults, locate, tensors
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Instance, Sizes
 from conv_lint.interpreter.sequences import items_of
+from conv_lint.tree import dotted
 from conv_lint.values import Dict, List, Tensor, Unknown, Value
 
 
@@ -68,9 +69,19 @@ def _set_defaults(machine: Machine, frame: Frame, node: cst.BaseExpression, valu
 def run_assign(machine: Machine, frame: Frame, node: cst.Assign) -> None:
     from conv_lint.interpreter.expressions import evaluate
 
+    if replaces_module(node):
+        return
     value = evaluate(machine, frame, node.value)
     for target in node.targets:
         assign(machine, frame, target.target, value)
+
+
+def replaces_module(node: cst.CSTNode) -> bool:
+    """``sys.modules[__name__] = LazyModule(...)``: what stands in for a module looks its names up in its source."""
+    match node:
+        case cst.Assign(targets=targets):
+            return any(isinstance(t.target, cst.Subscript) and dotted(t.target.value) == "sys.modules" for t in targets)
+    return False
 
 
 def run_annotated(machine: Machine, frame: Frame, node: cst.AnnAssign) -> None:

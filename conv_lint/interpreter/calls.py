@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import libcst as cst
@@ -278,8 +278,26 @@ def call_function(
 def run_function(
     machine: Machine, caller: Frame, node: cst.CSTNode | None, function: Function, arguments: Arguments
 ) -> Value:
-    """Bind the arguments, run the body, return its value."""
+    """Bind the arguments, run the body, return its value; of a cached function, the value of the last such call."""
     machine.tick()
+    if function.known is not None and _are_plain(given := (*arguments.args, *arguments.kwargs.values())):
+        key = (len(arguments.args), *arguments.kwargs, *((type(v), v) for v in given))
+        if key not in function.known:
+            made = _run_followed(machine, caller, node, function, arguments)
+            if not isinstance(made, Unknown) and not _are_plain((made,)):
+                return made
+            function.known[key] = made
+        return function.known[key]
+    return _run_followed(machine, caller, node, function, arguments)
+
+
+def _are_plain(values: Iterable[Value]) -> bool:
+    return all(isinstance(v, (str, bool, int, type(None))) for v in values)
+
+
+def _run_followed(
+    machine: Machine, caller: Frame, node: cst.CSTNode | None, function: Function, arguments: Arguments
+) -> Value:
     if caller.depth >= machine.limits.depth:
         machine.hooked = True  # whatever it would have changed
         return machine.unknown("calls too deep to follow", caller, node)

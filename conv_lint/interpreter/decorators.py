@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import libcst as cst
 
-from conv_lint.interpreter.imports import dotted
-from conv_lint.interpreter.machine import Machine, PythonRaise
-from conv_lint.interpreter.objects import Class, Frame, Function, Native, Property
+from conv_lint.interpreter.machine import Machine, PythonRaise, TooLong
+from conv_lint.interpreter.objects import BoundMethod, Class, Frame, Function, Native, Property
+from conv_lint.tree import dotted
 from conv_lint.values import External, Unknown, Value
+
+#: A decorator that takes more steps than this writes documentation and the like: what it decorates stands as it is.
+STEPS = 2_000
 
 
 def decorate(machine: Machine, frame: Frame, node: cst.FunctionDef | cst.ClassDef, value: Value) -> Value:
@@ -38,11 +41,18 @@ def _apply(machine: Machine, frame: Frame, node: cst.BaseExpression, value: Valu
             if decorator.name.startswith("functools.")
             else value
         )
-    if not isinstance(decorator, (Function, Native)) and type(decorator).__name__ != "BoundMethod":
+    if not isinstance(decorator, (Function, Native, BoundMethod)):
         return value  # a library's decorator, or one that is not known: registries, no_grad, jit, docs
+    what = id(decorator.function.node if isinstance(decorator, BoundMethod) else getattr(decorator, "node", decorator))
+    if what in machine.tedious:
+        return value
     try:
-        made = call_value(machine, frame, node, decorator, [value], {})
+        with machine.at_most(STEPS):
+            made = call_value(machine, frame, node, decorator, [value], {})
     except PythonRaise:
+        return value
+    except TooLong:
+        machine.tedious.add(what)
         return value
     return value if made is None or isinstance(made, (Unknown, External)) else made
 
@@ -58,6 +68,8 @@ def _of_function(machine: Machine, frame: Frame, name: str, value: Function) -> 
         case "setter":
             before = frame.locals.get(name.partition(".")[0])
             return Property(before.getter, value) if isinstance(before, Property) else value
+        case "lru_cache" | "cache":
+            value.known = {}
         case "contextmanager" | "asynccontextmanager" | "overload":
             return Unknown("a context manager")
         case _:

@@ -20,14 +20,13 @@ from conv_lint.finding import Place, Step
 from conv_lint.inputs import Malformed, from_annotation, sizes_for
 from conv_lint.interpreter.calls import Arguments, call_with
 from conv_lint.interpreter.demands import ACCEPTED, Demands
-from conv_lint.interpreter.imports import dotted
 from conv_lint.interpreter.journal import Facts, Journal
-from conv_lint.interpreter.machine import Machine, Note, OutOfBudget, PythonRaise
+from conv_lint.interpreter.machine import Machine, Note, OutOfBudget, PythonRaise, TooLong
 from conv_lint.interpreter.namespace import Namespace
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Inherited, Instance
 from conv_lint.interpreter.statements import execute
 from conv_lint.interpreter.tensors import new_input
-from conv_lint.tree import Tree
+from conv_lint.tree import Tree, dotted
 from conv_lint.values import Choice, Condition, External, Shape, Tensor, Unknown, Value, any_shape, birth
 
 
@@ -173,6 +172,8 @@ def _examples(machine: Machine, namespace: Namespace, node: cst.Module | cst.Fun
                 _examples(machine, namespace, inner)
 
 
+#: An example is given up after so many steps: it shows how something is used, and what it uses is checked by itself.
+EXAMPLE_STEPS = 40_000
 #: What examples take for given where their file does not import it.
 _GIVEN = {"torch": "torch", "nn": "torch.nn", "F": "torch.nn.functional", "np": "numpy"}
 
@@ -188,8 +189,11 @@ def _run_examples(machine: Machine, namespace: Namespace, text: str, first: tupl
             frame.locals[name] = External(library)
     machine.is_example = True
     try:
-        for statement in tree.module.body:
-            execute(machine, frame, statement)
+        with machine.at_most(EXAMPLE_STEPS):
+            for statement in tree.module.body:
+                execute(machine, frame, statement)
+    except TooLong:
+        machine.notes.append(Note("the example takes too long to follow", Place(machine.tree, machine.tree.module)))
     finally:
         machine.is_example = False
 

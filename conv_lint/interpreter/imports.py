@@ -8,16 +8,8 @@ from conv_lint.interpreter import assign
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.namespace import LazyImport, load
 from conv_lint.interpreter.objects import MISSING, Frame
-
-
-def dotted(node: cst.CSTNode | None) -> str:
-    """``a.b.c`` of a chain of attributes; empty for anything else."""
-    if isinstance(node, cst.Name):
-        return node.value
-    if isinstance(node, cst.Attribute):
-        base = dotted(node.value)
-        return f"{base}.{node.attr.value}" if base else ""
-    return ""
+from conv_lint.project import absolute
+from conv_lint.tree import dotted
 
 
 def run_import(machine: Machine, frame: Frame, node: cst.Import) -> None:
@@ -32,10 +24,7 @@ def run_import(machine: Machine, frame: Frame, node: cst.Import) -> None:
 def run_import_from(machine: Machine, frame: Frame, node: cst.ImportFrom) -> None:
     module = dotted(node.module)
     if node.relative:
-        package = frame.namespace.package
-        for _ in node.relative[1:]:
-            package = package.rpartition(".")[0]
-        module = f"{package}.{module}" if package and module else package or module
+        module = absolute(frame.namespace.package, "." * len(node.relative), module)
     if isinstance(node.names, cst.ImportStar):
         _import_star(machine, frame, module)
         return
@@ -47,6 +36,9 @@ def run_import_from(machine: Machine, frame: Frame, node: cst.ImportFrom) -> Non
 
 
 def _import_star(machine: Machine, frame: Frame, module: str) -> None:
+    if frame.namespace.outline is not None and frame is frame.namespace.frame:
+        frame.namespace.stars.append(module)
+        return
     found = load(machine, module)
     if found is None or found is frame.namespace:
         return

@@ -98,7 +98,19 @@ _ALIASES = {
     "torch.concatenate": "torch.cat",
     "numpy.product": "numpy.prod",
 }
-_CONSTANTS = {"math.pi": math.pi, "math.inf": math.inf, "math.e": math.e, "numpy.pi": math.pi, "numpy.inf": math.inf}
+#: The kinds of a parameter, in the order of :class:`inspect.Parameter`, where they are numbers too.
+PARAMETER_KINDS = ("POSITIONAL_ONLY", "POSITIONAL_OR_KEYWORD", "VAR_POSITIONAL", "KEYWORD_ONLY", "VAR_KEYWORD")
+_CONSTANTS: dict[str, Value] = {
+    "math.pi": math.pi,
+    "math.inf": math.inf,
+    "math.e": math.e,
+    "numpy.pi": math.pi,
+    "numpy.inf": math.inf,
+    "typing.TYPE_CHECKING": False,
+    "inspect._empty": External("inspect.Parameter.empty"),
+    "inspect.Signature.empty": External("inspect.Parameter.empty"),
+    **{f"inspect.Parameter.{kind}": number for number, kind in enumerate(PARAMETER_KINDS)},
+}
 
 
 def library(name: str) -> Value:
@@ -112,8 +124,6 @@ def library(name: str) -> Value:
         return External(f"torch.nn.{last}" if last[:1].isupper() or last.startswith("_") else name)
     if name.startswith(("torch._C._nn.", "torch._nn.")):
         return External(f"torch.nn.functional.{name.rpartition('.')[2]}")
-    if name in ("typing.TYPE_CHECKING",):
-        return False
     return External(name)
 
 

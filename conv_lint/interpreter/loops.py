@@ -9,11 +9,11 @@ import libcst as cst
 
 from conv_lint.dims import Expr, render
 from conv_lint.interpreter import assign
-from conv_lint.interpreter.imports import dotted
 from conv_lint.interpreter.journal import join_states
 from conv_lint.interpreter.machine import Flow, Machine, PythonRaise
 from conv_lint.interpreter.objects import Class, Frame, Instance
 from conv_lint.interpreter.sequences import items_of, stream_of
+from conv_lint.tree import dotted
 from conv_lint.values import Choice, Condition, Dict, List, Mutable, Rest, Shape, Tensor, Unknown, Value
 
 #: A loop with an unknown number of rounds is tried so often before what it changes is given up.
@@ -234,20 +234,24 @@ def _unknown_rounds(machine: Machine, frame: Frame, one_round: Callable[[], Flow
     """A loop of which it is not known how often it runs.
 
     Silent rounds find out what it changes; that is joined with the state before until it is stable.  Then one round is
-    run for good and joined with the state of no round at all.
+    run for good and joined with the state of no round at all; where nothing is reported anyway, only if it may leave.
     """
     for attempt in range(WIDENINGS + 1):
         machine.journal.begin()
         pending = len(frame.pending)
+        leaves = True
         try:
             with machine.quiet():
-                one_round()
+                leaves = one_round() is not None
         except PythonRaise:
             pass
         finally:
             after = machine.journal.end()
+            leaves = leaves or len(frame.pending) > pending
             del frame.pending[pending:]
         if not _widen(machine, after, last=attempt == WIDENINGS):
+            if machine.muted and not leaves:
+                return None
             break
     again = Condition(object(), "one more round of a loop")
     return _as_loop(machine, frame, machine.branch(frame, again, one_round, lambda: None))
@@ -328,7 +332,8 @@ def _given_up(joined: object, before: object) -> object:
 def run_while(machine: Machine, frame: Frame, node: cst.While) -> Flow | None:
     from conv_lint.interpreter.expressions import evaluate, truth_of
 
-    for _ in range(machine.limits.rounds):
+    before = len(frame.pending)
+    for number in range(machine.limits.rounds):
         truth = truth_of(machine, frame, evaluate(machine, frame, node.test))
         if truth is False:
             return _end(machine, frame, node.orelse)
@@ -338,7 +343,8 @@ def run_while(machine: Machine, frame: Frame, node: cst.While) -> Flow | None:
         flow = _body(machine, frame, node.body)
         if flow is not None:
             return _end(machine, frame, None) if flow.kind == "break" else flow
-        if len([p for p in frame.pending if p.kind == "break"]) > broke:
+        returned = number >= LONG and len(frame.pending) - before > LONG
+        if returned or len([p for p in frame.pending if p.kind == "break"]) > broke:
             # It may have left already: from here on the number of rounds is not known.
             return _unknown_rounds(machine, frame, lambda: _checked(machine, frame, node))
     return None

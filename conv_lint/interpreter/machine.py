@@ -33,6 +33,10 @@ UNDECIDED_CALLS = 4
 CONSTANTS = (int, float, str, type(None))
 
 
+class TooLong(Exception):
+    """A part of the file took more steps than it is worth; the rest goes on without it."""
+
+
 class OutOfBudget(Exception):
     """The work allowed for the file, or for one entry, is used up."""
 
@@ -106,6 +110,7 @@ class Machine:
     active: dict[tuple[int, int], list[int]] = field(default_factory=dict)
     steps: int = 0
     entry_start: int = 0
+    tedious: set[int] = field(default_factory=set)
     muted: int = 0
     catching: int = 0
     doubts: int = 0
@@ -139,6 +144,20 @@ class Machine:
             self.stop = True
         if self.stop or self.steps > self.limits.steps or self.steps - self.entry_start > self.limits.entry_steps:
             raise OutOfBudget
+
+    @contextmanager
+    def at_most(self, steps: int) -> Iterator[None]:
+        """Meanwhile the budget is no larger than so many steps; :class:`TooLong` is raised if they are used up."""
+        start, most = self.entry_start, self.limits.entry_steps
+        self.entry_start = min(start, self.steps + steps - most) if steps < most else start
+        try:
+            yield
+        except OutOfBudget:
+            if self.stop or self.steps > self.limits.steps or self.steps - start > most:
+                raise
+            raise TooLong from None
+        finally:
+            self.entry_start = start
 
     @contextmanager
     def running(self, function: Function, args: Sequence[Value]) -> Iterator[bool]:

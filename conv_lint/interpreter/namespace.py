@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import libcst as cst
 
 from conv_lint.interpreter.objects import MISSING, Frame, ProjectModule
 from conv_lint.project import Outline, Statement
@@ -60,6 +59,9 @@ class Namespace:
         self.machine, self.name, self.path, self.outline = machine, name, path, outline
         self.frame = Frame(machine.tree, self)
         self.started: set[int] = set()
+        self.stars: list[str] = []  # modules whose names it takes over by ``import *``, looked up when one is asked for
+        self.asked: set[str] = set()
+        self.absent: set[str] = set()
 
     @property
     def package(self) -> str:
@@ -84,26 +86,64 @@ class Namespace:
                 _open_registry(self.frame.locals.get(name), self.path)
         if name in self.frame.locals:
             return self.frame.locals[name]
-        if self.outline is not None:
-            for statement in self.outline.statements:
-                if statement.star_import:
-                    self._run(statement)
-            if name in self.frame.locals:
-                return self.frame.locals[name]
-            return self._submodule(name)
+        if self.outline is None:
+            return MISSING
+        value = self._from_star(name) if name not in self.absent else MISSING
+        return value if value is not MISSING else self._submodule(name)
+
+    def _from_star(self, name: str) -> Value:
+        """The value of a name that an ``import *`` brings, the last one if several do."""
+        if name in self.asked or name.startswith("__") or hasattr(builtins, name):
+            return MISSING  # asked already: the modules take names over from each other
+        self.asked.add(name)
+        try:
+            self._run_stars()
+            for module in reversed(self.stars):
+                if name in self.frame.locals:
+                    return self.frame.locals[name]
+                if self.machine.project.may_bring(module, name, {self.name}):
+                    found = load(self.machine, module)
+                    value = found.get(name) if found is not None and found.exports(name) else MISSING
+                    if value is not MISSING:
+                        return self.frame.locals.setdefault(name, value)
+        finally:
+            self.asked.discard(name)
+        self.absent.add(name)
         return MISSING
 
-    def star_names(self) -> list[str]:
-        """The names that ``from module import *`` would bring."""
-        declared = self.get("__all__")
-        if isinstance(declared, List) and not declared.open:
-            return [n for n in declared.items if isinstance(n, str)]
-        if self.outline is None:
-            return [n for n in self.frame.locals if not n.startswith("_")]
-        names = [n for s in self.outline.statements for n in sorted(s.binds)]
+    def _run_stars(self) -> None:
+        assert self.outline is not None
         for statement in self.outline.statements:
             if statement.star_import:
                 self._run(statement)
+
+    def exports(self, name: str) -> bool:
+        """Would ``from module import *`` bring this name, if the module has it?"""
+        declared = self._declared()
+        return name in declared if declared is not None else not name.startswith("_")
+
+    def _declared(self) -> list[str] | None:
+        """``__all__``, if it is there and known."""
+        declared = self.get("__all__")
+        if not isinstance(declared, List) or declared.open:
+            return None
+        return [n for n in declared.items if isinstance(n, str)]
+
+    def star_names(self) -> list[str]:
+        """The names that ``from module import *`` would bring."""
+        declared = self._declared()
+        if declared is not None:
+            return declared
+        if self.outline is None:
+            return [n for n in self.frame.locals if not n.startswith("_")]
+        names = [n for s in self.outline.statements for n in sorted(s.binds)]
+        if "*" not in self.asked:
+            self.asked.add("*")
+            self._run_stars()
+            for module in self.stars:
+                found = load(self.machine, module)
+                names += found.star_names() if found is not None else ()
+            self.asked.discard("*")
         return [n for n in dict.fromkeys([*names, *self.frame.locals]) if not n.startswith("_") and n != "*"]
 
     def _submodule(self, name: str) -> Value:
@@ -120,9 +160,8 @@ class Namespace:
             return
         self.started.add(statement.first)
         assert self.outline is not None
-        try:
-            tree = self.outline.tree(statement)
-        except cst.ParserSyntaxError:
+        tree = self.outline.tree(statement)
+        if tree is None:
             return
         before, self.frame.tree = self.frame.tree, tree
         try:

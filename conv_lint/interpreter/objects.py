@@ -93,6 +93,7 @@ class Function:
     attrs: dict[str, Value] = field(default_factory=dict)
     is_generator: bool | None = None
     declared: Any = None
+    known: dict[Any, Value] | None = None
 
     def __repr__(self) -> str:
         return f"Function({self.name})"

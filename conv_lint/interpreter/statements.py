@@ -12,11 +12,12 @@ import libcst as cst
 from conv_lint.interpreter import assign, checks, classes, contracts, loops
 from conv_lint.interpreter.calls import make_function
 from conv_lint.interpreter.expressions import evaluate, truth_of
-from conv_lint.interpreter.imports import dotted, run_import, run_import_from
+from conv_lint.interpreter.imports import run_import, run_import_from
 from conv_lint.interpreter.journal import join
 from conv_lint.interpreter.machine import Flow, Machine, PythonRaise
 from conv_lint.interpreter.matching import run_match
 from conv_lint.interpreter.objects import MISSING, Frame
+from conv_lint.tree import dotted
 from conv_lint.values import Condition, Value
 
 Execute = Callable[[Machine, Frame, Any], "Flow | None"]
@@ -120,7 +121,24 @@ def _if(
 
     if isinstance(truth, Condition):
         return machine.branch(frame, truth, then, other)
+    if not truth and dotted(node.test).endswith("TYPE_CHECKING"):
+        _import_for_types(machine, frame, node.body)
+        if isinstance(node.orelse, cst.Else) and any(map(_replaces_module, suite(node.orelse.body))):
+            return None
     return then() if truth else other()
+
+
+def _import_for_types(machine: Machine, frame: Frame, body: cst.BaseSuite) -> None:
+    """The imports under ``if TYPE_CHECKING``: where a package loads its parts when they are asked for, they say from
+    where; elsewhere only annotations use them.
+    """
+    for line in suite(body):
+        if isinstance(line, cst.SimpleStatementLine) and isinstance(line.body[0], (cst.Import, cst.ImportFrom)):
+            execute(machine, frame, line)
+
+
+def _replaces_module(line: cst.CSTNode) -> bool:
+    return isinstance(line, cst.SimpleStatementLine) and any(map(assign.replaces_module, line.body))
 
 
 def _with(machine: Machine, frame: Frame, node: cst.With) -> Flow | None:

@@ -10,8 +10,8 @@ from typing import Any
 import libcst as cst
 
 from conv_lint import ops
-from conv_lint.interpreter.libraries import Context, constants, native
-from conv_lint.interpreter.objects import Class, Function, Instance, Native, Partial
+from conv_lint.interpreter.libraries import PARAMETER_KINDS, Context, constants, native
+from conv_lint.interpreter.objects import BoundMethod, Class, Function, Instance, Native, Partial
 from conv_lint.interpreter.sequences import items_of
 from conv_lint.values import Dict, External, Iter, List, Tensor, Unknown, Value
 
@@ -230,22 +230,42 @@ def _outside(c: Context, *values: Value, **more: Value) -> Value:
 @native("inspect.signature")
 def _signature(c: Context, function: Value, **more: Value) -> Value:
     """The parameters of a layer of torch.nn, or of a class or function of the checked code, by name."""
-    names: list[str] | None = None
+    found: dict[str, Value] | None = None
     if isinstance(function, External) and function.name in ops.LAYERS:
         signature = ops.LAYERS[function.name].signature
-        names = [*signature.positional, *signature.keyword_only]
+        kinds = {**dict.fromkeys(signature.positional, 1), **dict.fromkeys(signature.keyword_only, 3)}
+        found = {name: _parameter(name, kind, Unknown(f"the default of {name}")) for name, kind in kinds.items()}
+    bound = isinstance(function, (Class, BoundMethod))
     if isinstance(function, Class):
         function = function.find("__init__")
-        names = None if isinstance(function, Function) else names
+        found = None if isinstance(function, Function) else found
+    if isinstance(function, BoundMethod):
+        function = function.function
     if isinstance(function, Function):
-        params = function.node.params
-        if params.star_kwarg is None and not isinstance(params.star_arg, cst.Param):
-            given = [*params.posonly_params, *params.params, *params.kwonly_params]
-            names = [p.name.value for p in given][function.owner is not None :]
-    if names is None:
+        found = dict(list(_parameters(function).items())[bound:])
+    if found is None:
         return Unknown("the signature of something unknown")
-    found = Dict({name: Unknown(f"the parameter {name}") for name in names})
-    return Instance(External("inspect.Signature"), {"parameters": found}, open="an attribute of a signature")
+    return Instance(External("inspect.Signature"), {"parameters": Dict(found)}, open="an attribute of a signature")
+
+
+def _parameters(function: Function) -> dict[str, Value]:
+    params = function.node.params
+    stars = ((params.star_arg,) if isinstance(params.star_arg, cst.Param) else (), (params.star_kwarg,))
+    groups = (params.posonly_params, params.params, stars[0], params.kwonly_params, stars[1])
+    empty = External("inspect.Parameter.empty")
+    return {
+        p.name.value: _parameter(p.name.value, kind, function.defaults.get(p.name.value, empty))
+        for kind, group in enumerate(groups)
+        for p in group
+        if p is not None
+    }
+
+
+def _parameter(name: str, kind: int, default: Value) -> Instance:
+    attrs: dict[str, Value] = {"name": name, "kind": kind, "default": default}
+    attrs |= {word: number for number, word in enumerate(PARAMETER_KINDS)}
+    attrs["empty"] = External("inspect.Parameter.empty")
+    return Instance(External("inspect.Parameter"), attrs, open="an attribute of a parameter")
 
 
 # re -----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,130 @@
+"""What other files bring in: lazily imported packages, ``import *``, decorators that are not worth following."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from conv_lint.check import check
+
+HEAD = "import torch\nfrom torch import nn\n"
+BLOCK = (
+    HEAD
+    + """
+class Block(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.conv = nn.Conv2d(width, 8, 3)
+
+    def forward(self, x):
+        return self.conv(x)
+"""
+)
+USE = HEAD + "from {module} import Block\nBlock(3)(torch.zeros(2, {channels}, 8, 8))\n"
+#: A package that imports its parts when they are asked for.
+LAZY = """
+from typing import TYPE_CHECKING
+if TYPE_CHECKING:
+    from .blocks import *
+else:
+    import sys
+    from ._lazy import Lazy, structure_of
+    sys.modules[__name__] = Lazy(__name__, structure_of(__file__))
+"""
+#: Walks a folder that nobody knows, as the lazy packages do.
+LAZY_HELP = """
+import os
+class Lazy: ...
+def structure_of(path):
+    found = {}
+    for entry in os.scandir(path):
+        for inner in os.scandir(entry):
+            for line in open(inner):
+                for word in line.split():
+                    if word.startswith("class"):
+                        found[word] = structure_of(entry)
+    return found
+"""
+RENAMED = "from .b import (\n    Block as Inner,\n)\nBlock = Inner\n"
+ADDED = '__all__ = []\nfrom .b import Block\n__all__ += ["Block"]\n'
+
+
+def codes(folder: Path, text: str) -> list[str]:
+    path = folder / "use.py"
+    path.write_text(text)
+    result = check(text, str(path))
+    assert not result.out_of_budget
+    return [f.code for f in result.findings]
+
+
+def package(folder: Path, **files: str) -> None:
+    (folder / "lib").mkdir()
+    for name, text in files.items():
+        (folder / "lib" / f"{name}.py").write_text(text)
+
+
+@pytest.mark.parametrize(("channels", "expected"), [(3, []), (4, ["CONV201"])])
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"__init__": LAZY, "_lazy": LAZY_HELP, "blocks": BLOCK},
+        {"__init__": "from .a import *\n", "a": "from .b import *\n", "b": BLOCK},
+        {"__init__": "from .other import *\nfrom .b import *\n", "other": HEAD + "Block_ = 1\n", "b": BLOCK},
+        {"__init__": "from .b import *\nfrom .a import *\n", "a": '__all__ = ["x"]\nx = Block = 1\n', "b": BLOCK},
+        {"__init__": "from .a import *\n", "a": "from . import *\nfrom .b import *\n", "b": BLOCK},
+        {
+            "__init__": "from .a import *\n",
+            "a": "from .b import (\n    Block as Inner,\n)\nBlock = Inner\n",
+            "b": BLOCK,
+        },
+        {
+            "__init__": "from .a import *\n",
+            "a": '__all__ = []\nfrom .b import Block\n__all__ += ["Block"]\n',
+            "b": BLOCK,
+        },
+    ],
+    ids=["lazy", "chain", "the one that has it", "not exported", "circle", "renamed", "exported later"],
+)
+def test_a_name_of_a_package(tmp_path: Path, files: dict[str, str], channels: int, expected: list[str]) -> None:
+    package(tmp_path, **files)
+    assert codes(tmp_path, USE.format(module="lib", channels=channels)) == expected
+
+
+def test_the_last_star_import_counts(tmp_path: Path) -> None:
+    package(
+        tmp_path, __init__="from .a import *\nfrom .b import *\n", a=BLOCK, b=BLOCK.replace("width, 8", "width + 1, 8")
+    )
+    assert codes(tmp_path, USE.format(module="lib", channels=4)) == []
+    assert codes(tmp_path, USE.format(module="lib", channels=3)) == ["CONV201"]
+
+
+def test_what_follows_a_long_decorator_is_checked(tmp_path: Path) -> None:
+    text = HEAD + (
+        "def document(cls):\n"
+        "    for i in range(60):\n"
+        "        for j in range(60):\n"
+        "            for k in range(60):\n"
+        "                cls.number = i + j + k\n"
+        "    return cls\n"
+    )
+    text += BLOCK.replace("class Block", "@document\nclass Block").removeprefix(HEAD)
+    assert codes(tmp_path, text + "Block(3)(torch.zeros(2, 3, 8, 8))\n") == []
+    assert codes(tmp_path, text + "Block(3)(torch.zeros(2, 4, 8, 8))\n") == ["CONV201"]
+
+
+@pytest.mark.parametrize("cache", ["functools.lru_cache", "functools.lru_cache(maxsize=None)", "functools.cache"])
+def test_a_cached_function_runs_once_for_the_same_arguments(tmp_path: Path, cache: str) -> None:
+    text = HEAD + (
+        "import functools\n"
+        "runs = []\n"
+        f"@{cache}\n"
+        "def width(n, times=2):\n"
+        "    runs.append(n)\n"
+        "    return n * times\n"
+        "width(3), width(3), width(3, times=3), width(4)\n"
+        "nn.Conv2d(len(runs), 8, 3)(torch.zeros(1, {channels}, 8, 8))\n"
+        "nn.Conv2d(width(3) + width(3, times=3), 8, 3)(torch.zeros(1, 15, 8, 8))\n"
+    )
+    assert codes(tmp_path, text.format(channels=3)) == []
+    assert codes(tmp_path, text.format(channels=4)) == ["CONV201"]
