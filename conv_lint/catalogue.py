@@ -91,6 +91,11 @@ not_a_module = Rule(
     "not-a-module",
     "{layer} holds layers only but is given {given}[; {fix}]",
 )
+whole_number = Rule(
+    "CONV117",
+    "whole-number",
+    "{layer}: {argument}={value} must be a whole number; divide with // or write int(...)",
+)
 
 # 2xx: channels and features ---------------------------------------------------------------------------------
 

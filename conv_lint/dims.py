@@ -179,10 +179,17 @@ def symbol(name: str, low: int | None = 1) -> Expr:
 
 
 def batch_size(batch: int | None) -> Expr:
-    """The size of the batches of a loader that was asked for batches of ``batch``."""
-    symbol = Symbol("B", 1, given=True)
+    """The size of the batches of a loader that was asked for batches of ``batch``: the first has as many."""
+    symbol = Symbol("B", 1 if batch is None else min(batch, 2), given=True)
     symbol.batch = batch
     return Expr((((symbol,), 1),))
+
+
+def first_batch(dim: Dim) -> Dim:
+    """``dim`` for the first batch of a loader, which is a whole one."""
+    if not isinstance(dim, Expr):
+        return dim
+    return substitute(dim, {s: s.batch for s in dim.symbols if s.batch is not None})
 
 
 def image_size(name: str) -> Expr:

@@ -7,7 +7,7 @@ import sys
 
 from conv_lint import dims
 from conv_lint.dims import Expr
-from conv_lint.interpreter import attributes, operators
+from conv_lint.interpreter import attributes, faults, operators
 from conv_lint.interpreter.libraries import NATIVES, Context, constants, native
 from conv_lint.interpreter.machine import PythonRaise
 from conv_lint.interpreter.objects import (
@@ -52,6 +52,7 @@ def _range(c: Context, *bounds: Value) -> Value:
             return range(*bounds)  # type: ignore[call-overload]
         except ValueError:
             return Unknown("an empty step")
+    faults.not_whole(c.machine, c.frame, c.node, "range", bounds)
     reason = next((b.reason for b in bounds if isinstance(b, Unknown)), "a range with unknown bounds")
     return Iter([dims.unknown(0)], reason)
 

@@ -398,17 +398,44 @@ def _loader(c: Context, dataset: Value = None, batch_size: Value = 1, *values: V
     """Batches of ``batch_size`` items; the last one has the rest, so that their number is not known."""
     made = Instance(External("torch.utils.data.DataLoader"), open="an attribute of a loader")
     made.attrs.update(dataset=dataset, batch_size=batch_size)
-    if options.get("collate_fn") is not None or options.get("batch_sampler") is not None:
+    collate = options.get("collate_fn", values[4] if len(values) > 4 else None)
+    if options.get("batch_sampler") is not None:
         return made
     item = item_of(c, dataset)
+    if collate is not None and collate not in _DEFAULT_COLLATE:
+        batch = _collated_by(c, collate, item, batch_size)
+        if batch is not None:
+            made.attrs["stream"] = Stream(batch, "the batches of a loader")
+        return made
     count = c.call(dataset.attrs["__len__"]) if isinstance(dataset, Instance) and "__len__" in dataset.attrs else None
-    batch: Dim = dims.batch_size(batch_size if isinstance(batch_size, int) else None)
+    size: Dim = dims.batch_size(batch_size if isinstance(batch_size, int) else None)
     if isinstance(batch_size, int) and batch_size > 0:
         full = isinstance(count, int) and count % batch_size == 0
         if batch_size == 1 or options.get("drop_last") is True or full:
-            batch = batch_size
-    made.attrs["stream"] = Stream(_collated(c, item, None if batch_size is None else batch), "the batches of a loader")
+            size = batch_size
+    made.attrs["stream"] = Stream(_collated(c, item, None if batch_size is None else size), "the batches of a loader")
     return made
+
+
+_DEFAULT_COLLATE = [
+    External(f"torch.utils.data.{place}default_collate") for place in ("", "dataloader.", "_utils.collate.")
+]
+#: A larger batch is not written out for a function that collates it.
+LARGEST_BATCH = 256
+
+
+def _collated_by(c: Context, collate: Value, item: Value, batch_size: Value) -> Value | None:
+    """What a function of the checked code makes of the first batch, a whole one; ``None`` if that is not known."""
+    if batch_size is None:
+        samples = item
+    elif isinstance(batch_size, int) and 0 < batch_size <= LARGEST_BATCH:
+        samples = List([item] * batch_size)
+    else:
+        return None
+    try:
+        return c.call(collate, samples)
+    except PythonRaise:
+        return None
 
 
 def _collated(c: Context, item: Value, batch: Dim | None) -> Value:

@@ -7,6 +7,8 @@ file itself.  Everywhere else what raises makes its path impossible, and that is
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import libcst as cst
 
 from conv_lint import catalogue, ops
@@ -120,6 +122,14 @@ def missing_key(machine: Machine, frame: Frame, node: cst.CSTNode, base: Value, 
     known = ", ".join(map(repr, keys[:6])) + (", ..." if len(keys) > 6 else "")
     report(machine, frame, node, catalogue.missing_key(key=repr(key), name=shown(frame, node.value), keys=known))
     return True
+
+
+def not_whole(machine: Machine, frame: Frame, node: cst.CSTNode | None, what: str, values: Iterable[Value]) -> None:
+    """Report a number with a point where Python wants a whole one: in ``range``, a slice or an index."""
+    wrong = next((v for v in values if isinstance(v, float)), None)
+    if wrong is not None and node is not None and is_certain(machine, frame):
+        fault = catalogue.whole_number(layer=what, argument="number", value=wrong)
+        report(machine, frame, node, fault)
 
 
 def wrong_count(

@@ -57,9 +57,17 @@ def _reduce(c: Context, function: Value, values: Value, *start: Value) -> Value:
 
 
 @native("functools.wraps")
-def _wraps(c: Context, *values: Value, **more: Value) -> Value:
-    """A decorator that leaves the function as it is."""
-    return External("builtins.identity")
+def _wraps(c: Context, wrapped: Value, *values: Value, **more: Value) -> Value:
+    """A decorator that leaves the function as it is, but for its ``__wrapped__`` and name."""
+
+    def mark(c: Context, function: Value) -> Value:
+        if isinstance(function, Function):
+            function.attrs["__wrapped__"] = wrapped
+            if isinstance(wrapped, (Function, Class)):
+                function.attrs["__name__"] = wrapped.name
+        return function
+
+    return Native("functools.wraps", mark)
 
 
 @native("functools.lru_cache", "functools.cache")
@@ -236,6 +244,8 @@ def _signature(c: Context, function: Value, **more: Value) -> Value:
         kinds = {**dict.fromkeys(signature.positional, 1), **dict.fromkeys(signature.keyword_only, 3)}
         found = {name: _parameter(name, kind, Unknown(f"the default of {name}")) for name, kind in kinds.items()}
     bound = isinstance(function, (Class, BoundMethod))
+    while isinstance(function, Function) and "__wrapped__" in function.attrs:
+        function = function.attrs["__wrapped__"]
     if isinstance(function, Class):
         function = function.find("__init__")
         found = None if isinstance(function, Function) else found

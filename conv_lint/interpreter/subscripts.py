@@ -93,7 +93,9 @@ def _of_sequence(machine: Machine, frame: Frame, node: cst.CSTNode, base: Value,
             return tuple(part) if isinstance(base, tuple) else List(part)
         if not items:
             return base if isinstance(base, (tuple, str)) else List()
+        faults.not_whole(machine, frame, node, "a slice", bounds)
         return List(open="a slice with unknown bounds")
+    faults.not_whole(machine, frame, node, "an index", (index,))
     if len({id(i) for i in items}) == 1:
         return items[0]
     if items and all(isinstance(i, int) and i == items[0] for i in items):

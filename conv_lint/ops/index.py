@@ -217,6 +217,9 @@ def _block(op: Op, input: Shape, axis: int, part: Arg) -> Shape:
 
 def sliced(op: Op, size: Dim, part: slice) -> Dim:
     """The size of ``[start:stop:step]`` of a dimension."""
+    wrong = next((b for b in (part.start, part.stop, part.step) if isinstance(b, float)), None)
+    if wrong is not None:
+        op.fail(catalogue.whole_number(argument="a slice", value=wrong), "index")
     start, stop, step = (_bound(b) for b in (part.start, part.stop, part.step))
     step = 1 if step is None else step
     if step == -1 and part.start is None and part.stop is None:

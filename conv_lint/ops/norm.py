@@ -33,8 +33,10 @@ def channel_norm_layer(op: Op, affine: Arg, track_running_stats: Arg, bias: Arg)
 
     ``None`` where affine, bias or track_running_stats is false.
     """
-    lazy = "num_features" not in op.args
-    features = op.unknown() if lazy else op.require_least("num_features", op.args["num_features"], 0)
+    number = op.args.get("num_features")
+    if isinstance(number, float) and affine is track_running_stats is False:
+        number = int(number)  # torch only compares it with the channels
+    features = op.unknown() if number is None else op.require_least("num_features", number, 0)
     vector = Shape((features,))
     return {
         "num_features": features,

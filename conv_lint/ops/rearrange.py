@@ -94,6 +94,8 @@ def _filled(
         fits, hole = _hole(op, left, right)
     else:
         fits, hole = False if wrong else _same(op, left, right), op.unknown(0)
+    if fits is None and not _fits_first_batch(op, left, right, holes):
+        fits, have = False, tuple(map(dims.first_batch, have))
     if fits is False:
         fix = "only one size can be -1" if len(holes) > 1 else _features_fix(op, have, target)
         given = input if axis is None else f"dimension {axis} of {input!r}"
@@ -105,6 +107,14 @@ def _filled(
         kept = have[:1] if have and target and eq(have[0], target[0]) is True else ()
         return (*kept, *(op.unknown(0) for _ in target[len(kept) :]))
     return tuple(hole if size == -1 else size for size in target)
+
+
+def _fits_first_batch(op: Op, have: Dim, target: Dim, holes: list[int]) -> bool:
+    """May the elements of a whole batch of a loader fit?"""
+    first, wanted = dims.first_batch(have), dims.first_batch(target)
+    if (first, wanted) == (have, target):
+        return True
+    return (_hole(op, first, wanted)[0] if holes else _same(op, first, wanted)) is not False
 
 
 def _cancelled(have: Sequence[Dim], target: Sequence[Dim]) -> tuple[Dim, Dim]:

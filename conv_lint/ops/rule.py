@@ -376,11 +376,15 @@ class Op:
 
     # arguments ----------------------------------------------------------------------------------------------
     def dim(self, value: object) -> Dim:
-        """An argument that is one whole number.  An unknown one becomes a symbol."""
+        """An argument that is one whole number; another number is CONV117.  An unknown one becomes a symbol."""
         if isinstance(value, bool):
             return int(value)
         if isinstance(value, (int, Expr)):
             return value
+        if isinstance(value, float):
+            name = self.argument(value)
+            self.fail(catalogue.whole_number(argument=name, value=value), name)
+            return int(value) if value.is_integer() else self.unknown()
         if isinstance(value, Unknown):
             return value.size()
         raise CannotTell(f"{value!r} is not a whole number")
@@ -419,8 +423,8 @@ class Op:
         return (*sizes, *(sizes[-1:] * n))[:n] if sizes else (1,) * n
 
     def argument(self, value: object) -> str:
-        """The name of the argument that holds this very object."""
-        return next((name for name, held in self.args.items() if held is value), "argument")
+        """The name of the argument that holds this very object, alone or among others."""
+        return next((name for name, held in self.args.items() if held is value or _holds(held, value)), "argument")
 
     def axis(self, input: Shape, value: object, argument: str = "dim", extra: int = 0) -> int:
         """A dimension argument as an index from the left; ``extra`` is 1 where a new axis is inserted.
@@ -522,6 +526,10 @@ def _shorter(name: str, sizes: tuple[Dim, ...], n: int) -> str:
 def halved(sizes: Iterable[Dim]) -> tuple[Dim, ...]:
     """Each size ``// 2``."""
     return tuple(size // 2 for size in sizes)
+
+
+def _holds(held: object, value: object) -> bool:
+    return isinstance(held, (tuple, list)) and any(v is value or _holds(v, value) for v in held)
 
 
 def all_le(left: Iterable[Dim], right: Iterable[Dim]) -> bool | None:
