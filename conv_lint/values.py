@@ -163,6 +163,30 @@ class Unknown:
         return f"Unknown({self.reason!r})"
 
 
+class Real(Unknown):
+    """A number with a point, a quotient or a root, that is not known.
+
+    ``text``: how it was computed, in the reader's words.  ``of``: the sizes that it was computed from.
+    """
+
+    __slots__ = ("of", "text")
+
+    def __init__(self, text: str, of: tuple[object, ...]) -> None:
+        super().__init__("a number that is not known")
+        self.text = text if "?" not in text and len(text) <= 40 else "a number with a point"
+        self.of: tuple[object, ...] = tuple(
+            v for value in of for v in (value.of if isinstance(value, Real) else (value,))
+        )
+
+    @property
+    def is_number(self) -> bool:
+        """Is it surely one, and no tensor?  What it was computed from are sizes, or were used as such."""
+        return all(
+            isinstance(v, (int, float)) or (isinstance(v, Expr) and all(s.low is not None for s in v.symbols))
+            for v in self.of
+        )
+
+
 class Apart(Unknown):
     """Something that is not known and that no shape depends on: an optimizer, a device, a clock.  Nothing is noted of
     what is done with it."""

@@ -16,7 +16,7 @@ from conv_lint.finding import Report
 from conv_lint.interpreter import locate
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import BoundMethod, Class, Frame, Function, Instance, Partial
-from conv_lint.values import Dict, External, List, Tensor, Value
+from conv_lint.values import Dict, External, List, Real, Tensor, Value
 
 #: Methods whose errors Python takes for an answer: the end of an iteration, the next place to look.
 _PROTOCOLS = frozenset({"__getitem__", "__getattr__", "__next__", "__iter__", "__contains__", "__missing__"})
@@ -126,9 +126,10 @@ def missing_key(machine: Machine, frame: Frame, node: cst.CSTNode, base: Value, 
 
 def not_whole(machine: Machine, frame: Frame, node: cst.CSTNode | None, what: str, values: Iterable[Value]) -> None:
     """Report a number with a point where Python wants a whole one: in ``range``, a slice or an index."""
-    wrong = next((v for v in values if isinstance(v, float)), None)
+    wrong = next((v for v in values if isinstance(v, (float, Real))), None)
     if wrong is not None and node is not None and is_certain(machine, frame):
-        fault = catalogue.whole_number(layer=what, argument="number", value=wrong)
+        shown = wrong.text if isinstance(wrong, Real) else wrong
+        fault = catalogue.whole_number(layer=what, argument="number", value=shown)
         report(machine, frame, node, fault)
 
 

@@ -18,7 +18,7 @@ from conv_lint.interpreter.calls import Arguments, call_value
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import Frame
 from conv_lint.interpreter.sequences import items_of
-from conv_lint.values import Apart, Choice, Condition, External, Iter, List, Tensor, Unknown, Value
+from conv_lint.values import Apart, Choice, Condition, External, Iter, List, Real, Tensor, Unknown, Value
 
 
 @dataclass
@@ -189,6 +189,10 @@ _APART = tuple(
 )
 
 
+#: What gives a number with a point whatever it is given.
+_ROOTS = frozenset("sqrt log log2 log10 exp sin cos tan tanh".split())
+
+
 def _mathematics(machine: Machine, name: str, arguments: Arguments) -> Value:
     """A function of ``math`` on known numbers; a product of sizes also where they are symbols."""
     machine.weigh(*arguments.args)
@@ -199,6 +203,10 @@ def _mathematics(machine: Machine, name: str, arguments: Arguments) -> Value:
         if items is not None and all(isinstance(v, (int, dims.Expr)) for v in sizes):
             return dims.product(sizes)  # type: ignore[arg-type]
     plain = constants(machine, tuple(arguments.args))
+    if last in _ROOTS and len(arguments.args) == 1 and isinstance(arguments.args[0], (dims.Expr, Unknown)):
+        of = arguments.args[0]
+        of = of.size() if isinstance(of, Unknown) and not isinstance(of, Real) else of
+        return Real(f"{last}({of.text if isinstance(of, Real) else dims.render(of)})", (of,))
     if plain is None or arguments.kwargs or (last in ("factorial", "comb", "perm") and plain[0] > 100):
         return Unknown("a number that is not known")
     function = sum if last == "sum" else getattr(math, last, None)

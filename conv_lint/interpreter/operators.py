@@ -16,7 +16,7 @@ from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import BoundMethod, Class, Frame, Function, Instance, Native, Partial, Sizes
 from conv_lint.ops.given import layer_class
 from conv_lint.ops.operators import operator_name
-from conv_lint.values import Choice, Condition, Dict, External, Iter, List, NoTensor, Tensor, Unknown, Value
+from conv_lint.values import Choice, Condition, Dict, External, Iter, List, NoTensor, Real, Tensor, Unknown, Value
 
 BINARY: dict[type, tuple[str, Callable[[Any, Any], Any]]] = {
     cst.Add: ("add", operator.add),
@@ -56,14 +56,19 @@ Number = (int, float, complex)
 _WIDE = r"\d{5}|\*"  # a width that would fill the memory
 
 
-class Ratio(Unknown):
+class Ratio(Real):
     """``a / b`` of sizes, kept so that ``int(a / b)`` is known."""
 
     __slots__ = ("bottom", "top")
 
     def __init__(self, top: dims.Dim, bottom: dims.Dim) -> None:
-        super().__init__("a quotient of sizes that are not known")
+        super().__init__(f"{_term(top)} / {_term(bottom)}", (top, bottom))
         self.top, self.bottom = top, bottom
+
+
+def _term(size: dims.Dim) -> str:
+    text = dims.render(size)
+    return text if re.fullmatch(r"[\w.]+|\?", text) else f"({text})"
 
 
 def binary(machine: Machine, frame: Frame, node: cst.CSTNode, kind: type, left: Value, right: Value) -> Value:
@@ -86,6 +91,8 @@ def binary(machine: Machine, frame: Frame, node: cst.CSTNode, kind: type, left: 
     sizes = _sizes(left, right)
     if sizes is not None:
         return _arithmetic(name, *sizes)
+    if name in _REAL and all(map(_may_be_number, (left, right))):
+        return _real(name, left, right)
     return _containers(machine, frame, name, function, left, right)
 
 
@@ -102,6 +109,26 @@ def _constant(name: str, function: Callable[[Any, Any], Any], left: Any, right: 
         return Unknown("an operation that Python refuses")
 
 
+_REAL = {"add": "+", "sub": "-", "mul": "*", "truediv": "/", "floordiv": "//", "mod": "%", "pow": "**"}
+
+
+def _may_be_number(value: Value) -> bool:
+    return isinstance(value, (int, float, Expr, Real)) and not isinstance(value, bool)
+
+
+def _real(name: str, left: Value, right: Value) -> Value:
+    """Arithmetic with a number with a point, of which one at least is not known, gives another."""
+    ratio, times = (left, right) if isinstance(left, Ratio) else (right, left)
+    if name == "mul" and isinstance(ratio, Ratio) and isinstance(times, int):
+        return Ratio(ratio.top * times, ratio.bottom)
+    words = (_shown(value) for value in (left, right))
+    return Real(f" {_REAL[name]} ".join(words), (left, right))
+
+
+def _shown(value: Value) -> str:
+    return value.text if isinstance(value, Real) else dims.render(value) if isinstance(value, Expr) else repr(value)
+
+
 def _sizes(left: Value, right: Value) -> tuple[dims.Dim, dims.Dim] | None:
     """Both as sizes, if each is a whole number or may be one and at least one is symbolic."""
     out: list[dims.Dim] = []
@@ -109,7 +136,7 @@ def _sizes(left: Value, right: Value) -> tuple[dims.Dim, dims.Dim] | None:
         if (
             isinstance(value, bool)
             or not isinstance(value, (int, Expr, Unknown))
-            or isinstance(value, (Condition, Ratio))
+            or isinstance(value, (Condition, Real))
         ):
             return None
         out.append(value.size() if isinstance(value, Unknown) else value)
@@ -134,6 +161,8 @@ def _arithmetic(name: str, a: dims.Dim, b: dims.Dim) -> Value:
             return Ratio(a, b)
         case "pow" if isinstance(b, int) and 0 <= b <= 3:
             return dims.product([a] * b)
+        case "pow" if isinstance(b, int) and b < 0:
+            return _real(name, a, b)
         case "pow" | "lshift" | "rshift":
             return dims.unknown(1 if a == 2 and name == "pow" else None)
     return Unknown("arithmetic on sizes that are not known")
@@ -174,11 +203,6 @@ def _containers(
         case (Instance(), _):
             found = call_method(machine, frame, left, f"__{name}__", [right])
             return found if found is not None else Unknown("an operator of an object")
-        case (Ratio(), int()) | (int(), Ratio()) if name == "mul":
-            ratio, times = (left, right) if isinstance(left, Ratio) else (right, left)
-            assert isinstance(ratio, Ratio)
-            assert isinstance(times, int)
-            return Ratio(ratio.top * times, ratio.bottom)
     reason = next((v.reason for v in (left, right) if isinstance(v, Unknown)), "an operation on unknown values")
     return Unknown(reason)
 

@@ -14,7 +14,7 @@ from conv_lint import catalogue, dims, maps
 from conv_lint.dims import Dim, Expr, eq
 from conv_lint.finding import Origin
 from conv_lint.ops.rule import Arg, Op, Result, shape_rule
-from conv_lint.values import CannotTell, Choice, Rest, Shape, render_any
+from conv_lint.values import CannotTell, Choice, Real, Rest, Shape, render_any
 
 #: What the second operand is called, where a finding points.
 SECOND = ("other", "exponent", "mask", "end", "tensor1", "values", "imag", "angle")
@@ -149,7 +149,7 @@ def _is_tensor(operand: object) -> TypeGuard[Shape]:
     """A tensor, rather than a number.  What is not known may be a tensor of any shape."""
     if isinstance(operand, Shape):
         return True
-    if isinstance(operand, (int, float, complex, Expr, Choice)):
+    if isinstance(operand, (int, float, complex, Expr, Choice)) or (isinstance(operand, Real) and operand.is_number):
         return False
     raise CannotTell("an operand that is not known")
 
@@ -191,15 +191,15 @@ def shown(shape: Shape) -> object:
 
 # kinds of numbers -------------------------------------------------------------------------------------------
 
-_ORDER = ("bool", "int", "float")
+_ORDER = ("bool", "int", "float", "complex")
 
 
 def _kind(operands: Iterable[object]) -> str | None:
     """The kind of number of a result of these operands; ``None`` if one is not known."""
     kinds = [_kind_of(operand) for operand in operands]
     known = [k for k in kinds if k is not None]
-    if "float" in known:
-        return "float"
+    if "complex" in known or "float" in known:
+        return "complex" if "complex" in known else "float"
     return max(known, key=_ORDER.index) if known and len(known) == len(kinds) else None
 
 
@@ -208,7 +208,9 @@ def _kind_of(operand: object) -> str | None:
         return operand.dtype
     if isinstance(operand, bool):
         return "bool"
-    return "int" if isinstance(operand, (int, Expr)) else "float" if isinstance(operand, float) else None
+    if isinstance(operand, complex):
+        return "complex"
+    return "int" if isinstance(operand, (int, Expr)) else "float" if isinstance(operand, (float, Real)) else None
 
 
 # functions of two tensors -----------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from conv_lint.dims import Dim, Expr
 from conv_lint.ops.elementwise import broadcast, broadcast_all, shown, stretches
 from conv_lint.ops.rearrange import like
 from conv_lint.ops.rule import Arg, Op, Result, shape_rule
-from conv_lint.values import CannotTell, Choice, External, Rest, Shape, Unknown
+from conv_lint.values import CannotTell, Choice, External, Real, Rest, Shape, Unknown
 
 # reading and writing a part ---------------------------------------------------------------------------------
 
@@ -217,9 +217,10 @@ def _block(op: Op, input: Shape, axis: int, part: Arg) -> Shape:
 
 def sliced(op: Op, size: Dim, part: slice) -> Dim:
     """The size of ``[start:stop:step]`` of a dimension."""
-    wrong = next((b for b in (part.start, part.stop, part.step) if isinstance(b, float)), None)
+    wrong = next((b for b in (part.start, part.stop, part.step) if isinstance(b, (float, Real))), None)
     if wrong is not None:
-        op.fail(catalogue.whole_number(argument="a slice", value=wrong), "index")
+        shown = wrong.text if isinstance(wrong, Real) else wrong
+        op.fail(catalogue.whole_number(argument="bound", value=shown), "index")
     start, stop, step = (_bound(b) for b in (part.start, part.stop, part.step))
     step = 1 if step is None else step
     if step == -1 and part.start is None and part.stop is None:

@@ -12,7 +12,7 @@ from conv_lint import catalogue, dims
 from conv_lint.dims import Dim, Expr, eq
 from conv_lint.finding import Step
 from conv_lint.ops.rule import Arg, Op, Result, shape_rule
-from conv_lint.values import CannotTell, External, Rest, Shape, Unknown
+from conv_lint.values import CannotTell, External, Real, Rest, Shape, Unknown
 
 # sizes as arguments -----------------------------------------------------------------------------------------
 
@@ -21,7 +21,7 @@ def sizes_of(op: Op, given: object) -> tuple[Dim, ...]:
     """The sizes of ``f(2, 3)``, ``f((2, 3))`` and ``f([2, 3])``, where ``given`` are the arguments of the star."""
     if isinstance(given, (tuple, list)) and len(given) == 1 and isinstance(given[0], (tuple, list, Unknown)):
         given = given[0]
-    if isinstance(given, (int, Expr)):
+    if isinstance(given, (int, float, Expr, Real)):
         given = (given,)
     if not isinstance(given, (tuple, list)):
         raise CannotTell(given.reason if isinstance(given, Unknown) else "sizes that are not known")

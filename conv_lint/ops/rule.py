@@ -31,7 +31,7 @@ from conv_lint import catalogue, dims, maps
 from conv_lint.dims import Dim, Expr, eq
 from conv_lint.finding import Origin, Report, Rule, Step
 from conv_lint.ops.given import require_tensor
-from conv_lint.values import CannotTell, Rest, Shape, Unknown, any_shape
+from conv_lint.values import CannotTell, Real, Rest, Shape, Unknown, any_shape
 
 SURFACES = {
     "nn.": "torch.nn.",
@@ -381,10 +381,11 @@ class Op:
             return int(value)
         if isinstance(value, (int, Expr)):
             return value
-        if isinstance(value, float):
+        if isinstance(value, (float, Real)):
             name = self.argument(value)
-            self.fail(catalogue.whole_number(argument=name, value=value), name)
-            return int(value) if value.is_integer() else self.unknown()
+            shown = value.text if isinstance(value, Real) else value
+            self.fail(catalogue.whole_number(argument=name, value=shown), name)
+            return int(value) if isinstance(value, float) and value.is_integer() else self.unknown()
         if isinstance(value, Unknown):
             return value.size()
         raise CannotTell(f"{value!r} is not a whole number")
@@ -406,7 +407,7 @@ class Op:
         return out[0] if len(out) == 1 else out
 
     def _per_axis(self, value: object, n: int) -> tuple[Dim, ...]:
-        if isinstance(value, Unknown):
+        if isinstance(value, Unknown) and not isinstance(value, Real):
             return tuple(value.part(("axis", i), dims.unknown) for i in range(n))  # type: ignore[misc]
         if not isinstance(value, (tuple, list)):
             return (self.dim(value),) * n
