@@ -526,6 +526,11 @@ def _globals(c: Context) -> Value:
     return Dict(c.frame.namespace.frame.locals, "the names of a module")
 
 
+@native("builtins.locals")
+def _locals(c: Context) -> Value:
+    return Dict({name: v for name, v in c.frame.locals.items() if v is not MISSING})
+
+
 @native("builtins.slice")
 def _slice(c: Context, *bounds: Value) -> Value:
     return slice(*bounds) if 1 <= len(bounds) <= 3 else Unknown("a slice")

@@ -58,7 +58,7 @@ def item(machine: Machine, frame: Frame, node: cst.CSTNode, base: Value, index: 
         case Instance() if base.is_module:
             return _of_module(machine, frame, node, base, index)
         case Instance():
-            return _of_instance(machine, frame, base, index)
+            return _of_instance(machine, frame, node, base, index)
         case Sizes():
             return _of_sizes(machine, frame, node, base, index)
         case Unknown():
@@ -143,9 +143,12 @@ def _of_dict(machine: Machine, frame: Frame, node: cst.CSTNode, base: Dict, inde
     return Unknown(base.others or f"the key {index!r} is not in the dict")
 
 
-def _of_instance(machine: Machine, frame: Frame, base: Instance, index: Value) -> Value:
+def _of_instance(machine: Machine, frame: Frame, node: cst.CSTNode, base: Instance, index: Value) -> Value:
     from conv_lint.interpreter.calls import call_method, call_value
 
+    own = base.cls.find("__getitem__") if isinstance(base.cls, Class) else None
+    if base.held is not None and not isinstance(own, Function):
+        return item(machine, frame, node, base.held, index)
     items = items_of(machine, base)
     if items is not None and isinstance(index, int) and -len(items) <= index < len(items):
         return items[index]
