@@ -7,7 +7,7 @@ import sys
 
 from conv_lint import dims
 from conv_lint.dims import Expr
-from conv_lint.interpreter import attributes, faults, operators
+from conv_lint.interpreter import attributes, faults, operators, suppose
 from conv_lint.interpreter.libraries import NATIVES, Context, constants, native
 from conv_lint.interpreter.machine import PythonRaise
 from conv_lint.interpreter.objects import (
@@ -27,6 +27,7 @@ from conv_lint.values import Choice, Condition, Dict, External, Iter, List, Stre
 
 @native("builtins.len")
 def _len(c: Context, value: Value) -> Value:
+    value = suppose.items(c.machine, value)
     match value:
         case Tensor():
             return c.machine.peek(value, 0)
@@ -47,6 +48,7 @@ def _len(c: Context, value: Value) -> Value:
 
 @native("builtins.range")
 def _range(c: Context, *bounds: Value) -> Value:
+    bounds = suppose.bounds(c.machine, bounds)
     if all(isinstance(b, int) for b in bounds) and 1 <= len(bounds) <= 3:
         try:
             return range(*bounds)  # type: ignore[call-overload]
@@ -58,6 +60,7 @@ def _range(c: Context, *bounds: Value) -> Value:
 
 
 def _listed(c: Context, value: Value) -> List:
+    value = suppose.items(c.machine, value)
     items = items_of(c.machine, value)
     if items is not None:
         return List(items)

@@ -11,7 +11,7 @@ import libcst as cst
 
 from conv_lint import catalogue, dims, ops
 from conv_lint.dims import Expr
-from conv_lint.interpreter import faults, locate, tensors
+from conv_lint.interpreter import faults, locate, suppose, tensors
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import BoundMethod, Class, Frame, Function, Instance, Native, Partial, Sizes
 from conv_lint.ops.given import layer_class
@@ -174,6 +174,8 @@ def _containers(
     """Lists, tuples, strings and dicts: ``+``, ``*``, ``%``, ``|``."""
     from conv_lint.interpreter.calls import call_method
 
+    if name == "mul" and isinstance(left, (List, tuple)):
+        right = suppose.count(machine, right)
     match left, right:
         case (List() | tuple(), List() | tuple()) if name == "add" and _length(left) + _length(right) > MAX_CONSTANT:
             return List(open="too long a list")
