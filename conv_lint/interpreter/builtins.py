@@ -30,7 +30,9 @@ def _len(c: Context, value: Value) -> Value:
     value = suppose.items(c.machine, value)
     match value:
         case Tensor():
-            return c.machine.peek(value, 0)
+            shape = c.machine.shape(value.shape)
+            no_length = shape.rest is None and not len(shape)
+            return Unknown("the length of a tensor without dimensions") if no_length else c.machine.peek(value, 0)
         case Sizes():
             shape = c.machine.shape(value.tensor.shape)
             return len(shape) if shape.rest is None else Unknown(shape.rest.reason)

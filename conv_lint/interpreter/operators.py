@@ -113,6 +113,8 @@ _REAL = {"add": "+", "sub": "-", "mul": "*", "truediv": "/", "floordiv": "//", "
 
 
 def _may_be_number(value: Value) -> bool:
+    if type(value) is Unknown and value.size_ is not None:  # an argument that was used as a size
+        return all(s.low is not None for s in value.size_.symbols)
     return isinstance(value, (int, float, Expr, Real)) and not isinstance(value, bool)
 
 
@@ -121,6 +123,7 @@ def _real(name: str, left: Value, right: Value) -> Value:
     ratio, times = (left, right) if isinstance(left, Ratio) else (right, left)
     if name == "mul" and isinstance(ratio, Ratio) and isinstance(times, int):
         return Ratio(ratio.top * times, ratio.bottom)
+    left, right = (v.size() if type(v) is Unknown else v for v in (left, right))
     words = (_shown(value) for value in (left, right))
     return Real(f" {_REAL[name]} ".join(words), (left, right))
 

@@ -148,6 +148,9 @@ def _of_instance(machine: Machine, frame: Frame, node: cst.CSTNode, base: Instan
 
     own = base.cls.find("__getitem__") if isinstance(base.cls, Class) else None
     if base.held is not None and not isinstance(own, Function):
+        other = base.cls.find("__missing__") if isinstance(base.cls, Class) else None
+        if isinstance(other, Function) and isinstance(base.held, Dict) and index not in base.held.items:
+            return call_method(machine, frame, base, "__missing__", [index])
         return item(machine, frame, node, base.held, index)
     items = items_of(machine, base)
     if items is not None and isinstance(index, int) and -len(items) <= index < len(items):
