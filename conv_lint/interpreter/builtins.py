@@ -35,7 +35,7 @@ def _len(c: Context, value: Value) -> Value:
             return Unknown("the length of a tensor without dimensions") if no_length else c.machine.peek(value, 0)
         case Sizes():
             shape = c.machine.shape(value.tensor.shape)
-            return len(shape) if shape.rest is None else Unknown(shape.rest.reason)
+            return shape.rank
         case List() | Dict() if value.open:
             return Unknown(value.open)
         case Dict():
