@@ -482,6 +482,11 @@ def both(one: Condition, two: Condition) -> Condition:
     return Condition(("and", one, two), one.reason)
 
 
+def _is_plain(value: Value) -> bool:
+    """A number, a text, a tuple of them: equal to what Python says it is."""
+    return isinstance(value, (int, float, str)) or (type(value) is tuple and all(map(_is_plain, value)))
+
+
 def contains(machine: Machine, frame: Frame, item: Value, container: Value) -> Value:
     """``item in container``."""
     if isinstance(item, Choice):
@@ -501,6 +506,8 @@ def contains(machine: Machine, frame: Frame, item: Value, container: Value) -> V
         keys = list(container)
     if keys is None:
         return Condition(object(), "a search in something unknown")
+    if isinstance(container, Dict) and not container.maybe and _is_plain(item) and all(map(_is_plain, keys)):
+        return item in container.items
     answers = [equal(machine, frame, item, key) for key in keys]
     if any(a is True for a in answers):
         return True

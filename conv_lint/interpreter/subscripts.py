@@ -96,10 +96,20 @@ def _of_sequence(machine: Machine, frame: Frame, node: cst.CSTNode, base: Value,
         faults.not_whole(machine, frame, node, "a slice", bounds)
         return List(open="a slice with unknown bounds")
     faults.not_whole(machine, frame, node, "an index", (index,))
-    if len({id(i) for i in items}) == 1:
-        return items[0]
-    if items and all(isinstance(i, int) and i == items[0] for i in items):
-        return items[0]
+    return _alike(items)
+
+
+def _alike(items: list[Value]) -> Value:
+    """What is known of every one of some values."""
+    first = items[0] if items else None
+    if items and (len({id(i) for i in items}) == 1 or all(isinstance(i, int) and i == first for i in items)):
+        return first
+    if isinstance(first, (tuple, List)) and not isinstance(first, Tensor):
+        rows = [i.items if isinstance(i, List) else i for i in items if isinstance(i, type(first))]
+        is_open = any(isinstance(i, List) and i.open for i in items)
+        if len(rows) == len(items) and not is_open and len({len(row) for row in rows}) == 1:
+            common = [_alike(list(column)) for column in zip(*rows)]
+            return List(common) if isinstance(first, List) else tuple(common)
     return Unknown("an item at an unknown index")
 
 
