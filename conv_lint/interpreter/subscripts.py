@@ -9,7 +9,7 @@ from conv_lint.interpreter.machine import Machine, PythonRaise
 from conv_lint.interpreter.namespace import registered
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Instance, Sizes
 from conv_lint.interpreter.sequences import is_part, items_of, members
-from conv_lint.values import Choice, Dict, External, List, Tensor, Unknown, Value
+from conv_lint.values import Choice, Dict, External, List, Real, Tensor, Unknown, Value
 
 
 def evaluate_subscript(machine: Machine, frame: Frame, node: cst.Subscript) -> Value:
@@ -102,8 +102,12 @@ def _of_sequence(machine: Machine, frame: Frame, node: cst.CSTNode, base: Value,
 def _alike(items: list[Value]) -> Value:
     """What is known of every one of some values."""
     first = items[0] if items else None
-    if items and (len({id(i) for i in items}) == 1 or all(isinstance(i, int) and i == first for i in items)):
+    if items and len({id(i) for i in items}) == 1:
         return first
+    if isinstance(first, (int, float, str)) and all(type(i) is type(first) and i == first for i in items):
+        return first
+    if items and all(type(i) is float for i in items):
+        return Real("a number with a point", ())
     if isinstance(first, (tuple, List)) and not isinstance(first, Tensor):
         rows = [i.items if isinstance(i, List) else i for i in items if isinstance(i, type(first))]
         is_open = any(isinstance(i, List) and i.open for i in items)
