@@ -165,6 +165,7 @@ def _isolated(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) 
     raised = False
     _reset(machine)
     machine.entry_start = machine.steps
+    machine.refused = {}
     facts, journal, peeks, links = machine.facts, machine.journal, machine.peeks, machine.links
     machine.facts, machine.journal, machine.peeks = Facts(), Journal(journal.memory), dict(peeks)
     journal.memory.horizon = birth()

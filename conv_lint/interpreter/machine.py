@@ -111,6 +111,7 @@ class Machine:
     steps: int = 0
     entry_start: int = 0
     tedious: set[int] = field(default_factory=set)
+    refused: dict[int, object] = field(default_factory=dict)
     rounds: int | None = None
     supposed: bool = False
     muted: int = 0
@@ -463,6 +464,13 @@ class Machine:
         if not self.muted and frame is not None and node is not None:
             self.notes.append(Note(reason, frame.place(node)))
         return Unknown(reason)
+
+    def refused_before(self, number: object) -> bool:
+        """Was this very number reported where a whole one is wanted?  One division may reach many layers."""
+        if self.muted or id(number) in self.refused:
+            return not self.muted
+        self.refused[id(number)] = number
+        return False
 
     def report(self, finding: Finding) -> None:
         """Keep a finding, unless reports are muted here."""

@@ -124,6 +124,8 @@ class CallWorld:
 
     def emit(self, report: Report, at: str | None) -> None:
         self.reported = True
+        if report.rule is catalogue.whole_number and self.machine.refused_before(report.facts.pop("number")):
+            return
         is_odd = report.rule is catalogue.not_a_tensor and report.facts["kind"] not in ("tuple", "list")
         if is_odd and not faults.is_certain(self.machine, self.frame):
             return  # where a test of the type is not understood, each alternative goes both ways

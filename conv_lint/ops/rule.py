@@ -384,7 +384,7 @@ class Op:
         if isinstance(value, (float, Real)):
             name = self.argument(value)
             shown = value.text if isinstance(value, Real) else value
-            self.fail(catalogue.whole_number(argument=name, value=shown), name)
+            self.fail(catalogue.whole_number(argument=name, value=shown, number=value), name)
             return int(value) if isinstance(value, float) and value.is_integer() else self.unknown()
         if isinstance(value, Unknown):
             return value.size()
