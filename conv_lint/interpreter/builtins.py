@@ -109,7 +109,7 @@ def _next(c: Context, value: Value, default: Value = MISSING) -> Value:
 
 
 @native("builtins.dict", "collections.OrderedDict", "collections.Counter")
-def _dict(c: Context, value: Value = (), **more: Value) -> Value:
+def _dict(c: Context, value: Value = (), /, **more: Value) -> Value:
     made = Dict()
     if isinstance(value, Dict):
         made = value.copy()
@@ -132,7 +132,7 @@ def _dict(c: Context, value: Value = (), **more: Value) -> Value:
 
 
 @native("collections.defaultdict")
-def _defaultdict(c: Context, factory: Value = None, value: Value = (), **more: Value) -> Value:
+def _defaultdict(c: Context, factory: Value = None, value: Value = (), /, **more: Value) -> Value:
     made = _dict(c, value, **more)
     if isinstance(made, Dict):
         made.default = factory

@@ -108,6 +108,19 @@ def _cut(sizes: tuple[Dim, ...], args: tuple[Value, ...], options: dict[str, Val
     return (as_size(height), as_size(width), *sizes[2:])
 
 
+def _resized(sizes: tuple[Dim, ...], args: tuple[Value, ...], options: dict[str, Value]) -> tuple[Dim, ...]:
+    """Another height and width, which hang on those of the image or on chance."""
+    return (dims.unknown(1), dims.unknown(1), *sizes[2:])
+
+
+def _padded(sizes: tuple[Dim, ...], args: tuple[Value, ...], options: dict[str, Value]) -> tuple[Dim, ...]:
+    """At least ``min_height`` and ``min_width``, 1024 unless they are given."""
+    least = [
+        options.get(name, args[i] if len(args) > i else 1024) for i, name in enumerate(("min_height", "min_width"))
+    ]
+    return (*(dims.unknown(v if isinstance(v, int) else 1) for v in least), *sizes[2:])
+
+
 def _first(sizes: tuple[Dim, ...], args: tuple[Value, ...], options: dict[str, Value]) -> tuple[Dim, ...]:
     """``ToTensorV2``: the channels first; a gray image gets an axis for its one channel."""
     return (sizes[2], *sizes[:2]) if len(sizes) == 3 else (1, *sizes)
@@ -119,8 +132,14 @@ for _name in (
     " GridDistortion OpticalDistortion RandomGamma ImageCompression Sharpen ToFloat NoOp ChannelShuffle Perspective"
 ).split():
     native(f"albumentations.{_name}")(_transform(_kept))
+for _name in (
+    "LongestMaxSize SmallestMaxSize RandomScale Pad Crop CropAndPad CropNonEmptyMaskIfExists RandomCropFromBorders"
+    " RandomSizedBBoxSafeCrop BBoxSafeRandomCrop RandomRotate90 Transpose D4 OneOf SomeOf OneOrOther RandomOrder"
+).split():
+    native(f"albumentations.{_name}")(_transform(_resized))
 for _name in ("Resize", "CenterCrop", "RandomCrop", "RandomResizedCrop"):
     native(f"albumentations.{_name}")(_transform(_cut))
+native("albumentations.PadIfNeeded")(_transform(_padded))
 native("albumentations.pytorch.ToTensorV2", "albumentations.pytorch.transforms.ToTensorV2")(_transform(_first))
 
 

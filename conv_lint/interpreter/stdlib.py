@@ -102,7 +102,7 @@ def _asdict(c: Context, target: Value) -> Value:
 @native("easydict.EasyDict", "addict.Dict", "munch.Munch", "munch.munchify", "attrdict.AttrDict", "box.Box",
         "ml_collections.ConfigDict", "ml_collections.config_dict.ConfigDict", "yacs.config.CfgNode",
         "omegaconf.OmegaConf.create", "omegaconf.DictConfig")  # fmt: skip
-def _open_dict(c: Context, given: Value = None, *values: Value, **more: Value) -> Value:
+def _open_dict(c: Context, given: Value = None, /, *values: Value, **more: Value) -> Value:
     """A dict whose items are attributes too, and so are those of the dicts in it."""
     made = Instance(External(c.name))
     items = Dict(more)
@@ -116,7 +116,7 @@ def _open_dict(c: Context, given: Value = None, *values: Value, **more: Value) -
 
 
 @native("types.SimpleNamespace", "argparse.Namespace")
-def _namespace(c: Context, *values: Value, **more: Value) -> Value:
+def _namespace(c: Context, /, *values: Value, **more: Value) -> Value:
     attrs = dict(more)
     for value in values:
         if isinstance(value, Dict):
