@@ -88,6 +88,8 @@ def pair(op: Op, a: Dim, b: Dim, residual: bool = False) -> Dim | None:
     if isinstance(a, int) or isinstance(b, int):
         if same is False and stretches(a) is False and stretches(b) is False:
             return None
+        if same is None and stretches(a) is False and stretches(b) is False:
+            op.fixes_batch(a, b)
         return a if isinstance(a, int) else b
     if same is False and (isinstance(a - b, int) or (stretches(a) is False and stretches(b) is False)):
         return None

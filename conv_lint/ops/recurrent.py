@@ -152,8 +152,14 @@ def _check_states(op: Op, hx: Arg, sizes: _Sizes, batch: tuple[Dim, ...]) -> Non
 
 
 def _check_state(op: Op, name: str, state: object, takes: tuple[Dim, ...]) -> None:
-    if isinstance(state, Shape) and state.rest is None and dims.same(state, takes) is False:
+    if not isinstance(state, Shape) or state.rest is not None:
+        return
+    fits = dims.same(state, takes)
+    if fits is False:
         op.fail(catalogue.parameter_shape(argument=name, given=tuple(state), takes=takes))
+    elif fits is None:
+        for given, size in zip(state, takes):
+            op.equate(given, size)
 
 
 @shape_rule(

@@ -313,8 +313,16 @@ class Op:
         if answer is None and maps.differ_on_maps(a, b):
             return False
         if answer is None:
+            self.fixes_batch(a, b)
             self.world.equate(a, b)
         return answer
+
+    def fixes_batch(self, a: Dim, b: Dim) -> None:
+        """CONV410 where two sizes are equal for whole batches of a loader only: what is left for the last one fails."""
+        symbol, value = dims.solve(a, b) or (None, None)
+        if symbol is not None and symbol.batch == value and symbol.batch not in (None, 1):
+            fix = f"x.size(0) instead of {value}, or drop_last=True in the DataLoader"
+            self.fail(catalogue.fixed_batch(batch=value, fix=fix))
 
     def require_size(
         self, input: Shape, axis: int, size: Dim, rule: Rule, at: str | None = None, **facts: object
