@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import libcst as cst
 
+from conv_lint.interpreter.journal import join
 from conv_lint.interpreter.machine import Machine, PythonRaise
 from conv_lint.interpreter.objects import (
     MISSING,
@@ -85,6 +86,7 @@ def evaluate_arguments(machine: Machine, frame: Frame, nodes: Sequence[cst.Arg])
             out.args.extend(items)
             out.nodes.extend(_parts(argument.value, len(items)))
         elif argument.star == "**":
+            value = _one_dict(machine, value)
             if not isinstance(value, Dict):
                 out.open = out.others or ("unknown keyword arguments" if not _is_empty_unknown(value) else None)
                 continue
@@ -104,6 +106,24 @@ def evaluate_arguments(machine: Machine, frame: Frame, nodes: Sequence[cst.Arg])
             out.args.append(value)
             out.nodes.append(argument.value)
     return out
+
+
+def _one_dict(machine: Machine, value: Value) -> Value:
+    """``**(a if c else b)`` of two dicts: one dict, with the keys that only one of them has under the condition."""
+    value = machine.resolve(value)
+    if not isinstance(value, Choice):
+        return value
+    one, two = _one_dict(machine, value.then), _one_dict(machine, value.other)
+    if not isinstance(one, Dict) or not isinstance(two, Dict) or one.maybe or two.maybe:
+        return value
+    made = Dict(open=one.others or two.others)
+    for key in dict.fromkeys([*one.items, *two.items]):
+        if key in one.items and key in two.items:
+            made.items[key] = join(value.condition, one.items[key], two.items[key])
+        else:
+            made.items[key] = one.items.get(key, two.items.get(key))
+            made.maybe[key] = value.condition if key in one.items else value.condition.inverse()
+    return made
 
 
 def _is_empty_unknown(value: Value) -> bool:

@@ -6,7 +6,7 @@ import functools
 import inspect
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import libcst as cst
@@ -221,8 +221,20 @@ def _mathematics(machine: Machine, name: str, arguments: Arguments) -> Value:
         return Unknown(f"{name} of something that it does not take")
 
 
+#: Keyword arguments that no shape depends on, and that may be given or not.
+NO_MATTER = {
+    "torch.utils.data.DataLoader": frozenset(
+        "num_workers pin_memory shuffle sampler timeout worker_init_fn multiprocessing_context generator"
+        " prefetch_factor persistent_workers pin_memory_device".split()
+    )
+}
+
+
 def run_named(machine: Machine, frame: Frame, node: cst.CSTNode | None, name: str, arguments: Arguments) -> Value:
     """Run a native function with its name; arguments that do not fit make it unknown."""
+    if arguments.maybe and not arguments.others and NO_MATTER.get(name, frozenset()).issuperset(arguments.maybe):
+        kept = {key: value for key, value in arguments.kwargs.items() if key not in arguments.maybe}
+        arguments = replace(arguments, kwargs=kept, maybe={})
     if arguments.open:
         return machine.unknown(f"{name} is called with {arguments.open}", frame, node)
     function = NATIVES[name]
