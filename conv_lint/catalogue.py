@@ -200,7 +200,7 @@ empty_output = Rule(
 one_value_per_channel = Rule(
     "CONV305",
     "one-value-per-channel",
-    "{layer}[ {when}] needs more than one value per {what} but is given {given}[ ({source})]",
+    "{layer}[ {when}] needs more than one value per {what} but is given {given}[ ({source})][; {fix}]",
 )
 reflect_too_large = Rule(
     "CONV306",
@@ -218,7 +218,7 @@ rank = Rule(
 missing_axis = Rule(
     "CONV402",
     "missing-axis",
-    "{layer} reads the {rank}-D input {given} as one unbatched image with {channels} channels, but takes {takes}:"
+    "{layer} reads the {rank}-D input {given} as one unbatched {read} with {channels} channels, but takes {takes}:"
     " {missing} is missing[; write {fix}]",
 )
 channels_last = Rule(

@@ -23,6 +23,8 @@ def require_channels(op: Op, input: Shape, takes: Dim, at: str = "in_channels") 
         return Shape((*input[:axis], input[-1], *input[axis:-1]), input.step, input.dtype)
     if len(input) == op.n + 1 and _missing_axis(op, input, takes):
         raise CannotTell("an axis is missing")
+    if op.n == 1 and len(input) == 2 and _missing_length(op, input, takes):
+        raise CannotTell("an axis is missing")
     fix = f"{at}={render(given)}" if isinstance(given, int) and at in op.args else None
     if op.is_layer and op.n > 1 and len(input) == op.n + 1 and eq(input[1], takes) is True:
         # Without the leading N torch reads a batch of smaller inputs as one input.
@@ -53,14 +55,21 @@ def _missing_axis(op: Op, input: Shape, takes: Dim) -> bool:
     """An (N, H, W) batch of one-channel images, or a (H, W, ...) that was meant to have a channel axis."""
     if not _is_data(input) or takes != 1:
         return False
-    op.fail(
-        catalogue.missing_axis(
-            rank=len(input),
-            given=input,
-            channels=input[0],
-            takes=takes,
-            missing="the channel axis",
-            fix="x.unsqueeze(1)",
-        )
-    )
+    _miss(op, input, takes, "the channel axis", "x.unsqueeze(1)")
     return True
+
+
+def _missing_length(op: Op, input: Shape, takes: Dim) -> bool:
+    """(N, C) where (N, C, L) was meant: the dimension behind the first has as many channels as the layer takes."""
+    if not op.is_layer or takes == 1 or eq(input[1], takes) is not True:
+        return False
+    samples = render(input[0])
+    fix = f"x.unsqueeze(2) for {samples} samples of length 1, or x.t() for one sample of length {samples}"
+    _miss(op, input, takes, "the axis of the length", fix)
+    return True
+
+
+def _miss(op: Op, input: Shape, takes: Dim, missing: str, fix: str) -> None:
+    read = {1: "signal", 2: "image"}.get(op.n, "volume")
+    facts = {"rank": len(input), "given": input, "channels": input[0], "takes": takes, "read": read}
+    op.fail(catalogue.missing_axis(**facts, missing=missing, fix=fix))
