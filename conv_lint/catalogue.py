@@ -102,7 +102,7 @@ whole_number = Rule(
 input_channels = Rule(
     "CONV201",
     "input-channels",
-    "{layer} takes {takes} input channels but is given {given}[ ({source})][; write {fix}]",
+    "{layer} takes {takes} input channels[ = {product}] but is given {given}[ ({source})][; write {fix}]",
 )
 input_features = Rule(
     "CONV202",
@@ -164,7 +164,7 @@ sequence_features = Rule(
 loss_shapes = Rule(
     "CONV213",
     "loss-shapes",
-    "{layer}: {problem}[ ({source})]",
+    "{layer}: {problem}[ ({source})][; write {fix}]",
 )
 parameter_shape = Rule(
     "CONV214",

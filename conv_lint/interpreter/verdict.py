@@ -15,32 +15,30 @@ import libcst as cst
 from conv_lint import catalogue
 from conv_lint.dims import Dim
 from conv_lint.finding import Finding, Origin, Place, Report, Step
+from conv_lint.interpreter.follows import OF_JOINS, news, steps
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import Frame, Instance
 from conv_lint.interpreter.sides import GIVES, Consumer, of_a_consumer, of_a_list, of_a_name, of_a_producer, of_a_sum
 from conv_lint.interpreter.unread import is_unread
+from conv_lint.interpreter.upsampled import padded
 from conv_lint.interpreter.ways import Scene, Scope, size_at
 from conv_lint.ops.rule import origin
 from conv_lint.values import Tensor
 
 #: The findings of a layer and its input.
 OF_CHANNELS = (catalogue.input_channels, catalogue.input_features, catalogue.norm_size)
-#: The findings of tensors that are added or joined.
-OF_JOINS = (catalogue.broadcast, catalogue.concatenate)
 #: The arguments of layers that say what they take, and what they give.
 TAKES = ("in_channels", "in_features", "num_features", "normalized_shape")
 #: Layers whose weight a function may be given, and their argument that has decided what it takes.
 _SHARED = ("Linear", "Conv1d", "Conv2d", "Conv3d")
 _OF_WEIGHTS = {catalogue.input_channels.code: "in_channels", catalogue.input_features.code: "in_features"}
 CATS = ("torch.cat", "torch.concat", "torch.concatenate")
-#: So many steps before the failing call are looked at.
-MOST_STEPS = 150
 
 
 def judged(machine: Machine) -> list[Finding]:
     """The findings of a run, each where the evidence of the whole file says that it belongs."""
     groups: dict[object, list[Finding]] = {}
-    for finding in machine.findings:
+    for finding in news(machine.findings):
         groups.setdefault(_cause(finding), []).append(finding)
     return [finding for group in groups.values() for finding in _judged(group, machine)]
 
@@ -86,6 +84,8 @@ class _Judge:
             rules = [self.joined_batches, self.left_out, self.idle_order, self.sum]
         elif rule is catalogue.view_elements:
             rules = [self.lonely]
+        elif rule is catalogue.loss_shapes:
+            rules = [self.upsampled]
         return next((found for rule in rules if (found := rule()) is not None), None)
 
     def moved(self, place: Place, fix: str | None, frame: Frame | None = None) -> Finding | None:
@@ -189,7 +189,7 @@ class _Judge:
         """A concatenation without a tensor, or without what a layer makes, that is needed for the number of
         channels and is used nowhere else."""
         axis = self.axis()
-        for step in _steps(self.finding.trail):
+        for step in steps(self.finding.trail):
             scope = step.scope
             if not isinstance(scope, Scope) or scope.op is None or scope.op.name not in CATS or step.place is None:
                 continue
@@ -214,7 +214,7 @@ class _Judge:
 
     def lonely(self) -> Finding | None:
         """A concatenation of one tensor alone, in a function with another tensor that is never read."""
-        for step in _steps(self.finding.trail):
+        for step in steps(self.finding.trail):
             scope = step.scope
             if not isinstance(scope, Scope) or scope.op is None or scope.op.name not in CATS or step.place is None:
                 continue
@@ -226,7 +226,7 @@ class _Judge:
 
     def idle_order(self) -> Finding | None:
         """A permutation that leaves the order as it is."""
-        for step in _steps(self.finding.trail):
+        for step in steps(self.finding.trail):
             scope = step.scope
             if not isinstance(scope, Scope) or scope.op is None or not scope.op.name.endswith(".permute"):
                 continue
@@ -259,6 +259,18 @@ class _Judge:
             return None
         blame = of_a_sum(self.finding.trail, axis, (facts["a"], facts["b"]), self.scene.frame)
         return self.moved(blame.place, blame.fix, blame.frame) if blame is not None else None
+
+    def upsampled(self) -> Finding | None:
+        """A transposed convolution that gives the smaller one of the two sizes that a strided layer makes one of."""
+        left, right = (self.finding.report.facts.get(side) for side in ("left", "right"))
+        if not isinstance(left, tuple) or not isinstance(right, tuple):
+            return None
+        for step in self.finding.trail[:2]:
+            for short, long in ((left, right), (right, left)):
+                found = padded(step, short, long, self.scene.frame) if step.shape == short else None
+                if found is not None:
+                    return self.moved(found.place, found.fix, found.frame)
+        return None
 
     def producer(self) -> Finding | None:
         """A layer of another function that gives ``width * 2`` where its consumer takes ``width``."""
@@ -389,18 +401,6 @@ def _called_twice(step: Step, module: Instance) -> Iterator[tuple[Step, Place]]:
                 break
             layer = frame.self_value if isinstance(frame.self_value, Instance) else layer
             node = frame.call.node if frame.call is not None else None
-
-
-def _steps(trail: tuple[Step, ...]) -> Iterator[Step]:
-    """The steps that led to a call, the nearest first."""
-    seen: set[int] = set()
-    waiting = list(trail)
-    while waiting and len(seen) < MOST_STEPS:
-        step = waiting.pop(0)
-        if id(step) not in seen:
-            seen.add(id(step))
-            waiting += step.parents
-            yield step
 
 
 def _size(machine: Machine, value: object, axis: int) -> Dim | None:

@@ -29,8 +29,25 @@ def require_channels(op: Op, input: Shape, takes: Dim, at: str = "in_channels") 
     if op.is_layer and op.n > 1 and len(input) == op.n + 1 and eq(input[1], takes) is True:
         # Without the leading N torch reads a batch of smaller inputs as one input.
         fix = f"{op.name.rpartition('.')[2][:-2]}{op.n - 1}d for a batch of such inputs"
-    op.fail(catalogue.input_channels(takes=takes, given=given, source=op.origin(input, axis), fix=fix), at)
+    facts = {"takes": takes, "given": given, "source": op.origin(input, axis), "fix": fix}
+    grouped = _grouped(op, given)
+    if grouped:
+        at = "weight"
+    op.fail(catalogue.input_channels(**{**facts, **grouped}), at)
     return input
+
+
+def _grouped(op: Op, given: Dim) -> dict[str, object]:
+    """Of a function with groups, whose weight has the channels of one group only: the numbers, and the weight that
+    would fit."""
+    weight, groups = op.args.get("weight"), op.args.get("groups")
+    if op.is_layer or "transpose" in op.name or not isinstance(weight, Shape) or weight.rest is not None:
+        return {}
+    if not isinstance(groups, int) or groups < 2:
+        return {}
+    fits = isinstance(given, int) and given % groups == 0
+    fix = f"a weight of {Shape((weight[0], given // groups, *weight[2:]))!r}" if fits else None
+    return {"product": f"{render(weight[1])} of the weight {weight!r} * {groups} groups", "fix": fix}
 
 
 def _channels_last(op: Op, input: Shape, takes: Dim) -> bool:
