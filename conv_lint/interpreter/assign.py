@@ -43,6 +43,8 @@ def assign(machine: Machine, frame: Frame, target: cst.CSTNode, value: Value) ->
     match target:
         case cst.Name(value=name):
             bind(machine, frame, name, value)
+            if isinstance(value, Tensor):
+                frame.bound[id(target)] = value
         case cst.Tuple(elements=elements) | cst.List(elements=elements):
             unpack(machine, frame, target, elements, value)
         case cst.Attribute(

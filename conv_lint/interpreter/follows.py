@@ -36,6 +36,17 @@ def hangs_on(finding: Finding, failed: set[object]) -> bool:
     return any(call(step.scope) in failed for step in steps(finding.trail))
 
 
+def is_of_input(finding: Finding, wrong: set[object]) -> bool:
+    """Comes a number of a finding from before a call that was given the wrong tensor?"""
+    if not wrong:
+        return False
+    source = finding.report.facts.get("source")
+    sources = [source, source.second] if isinstance(source, Origins) else [source]
+    made = {id(origin.step) for origin in sources if isinstance(origin, Origin)}
+    given = (step.parents for step in steps(finding.trail) if call(step.scope) in wrong)
+    return any(id(step) in made for parents in given for step in steps(parents))
+
+
 def call(scope: object) -> object:
     """What a step and the finding of a call have in common."""
     if not isinstance(scope, (Scene, Scope)):

@@ -182,6 +182,8 @@ class _Trial:
         value = rule(self, point, window)
         if value is None or value == getattr(window, name) or value < (name != "padding"):
             return None
+        if name == "padding" and value >= window.span:
+            return None  # a window of padding alone sees nothing
         return replace(window, **{name: value})  # type: ignore[arg-type]
 
     def _ideas(self, window: Window) -> Iterator[tuple[int, str, Rule]]:

@@ -15,7 +15,8 @@ import libcst as cst
 from conv_lint import catalogue
 from conv_lint.dims import Dim
 from conv_lint.finding import Finding, Origin, Place, Report, Step
-from conv_lint.interpreter.follows import OF_JOINS, news, steps
+from conv_lint.interpreter.follows import OF_JOINS, call, is_of_input, news, steps
+from conv_lint.interpreter.forgotten import overwritten_tensors, passed, unattached
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import Frame, Instance
 from conv_lint.interpreter.sides import GIVES, Consumer, of_a_consumer, of_a_list, of_a_name, of_a_producer, of_a_sum
@@ -40,7 +41,9 @@ def judged(machine: Machine) -> list[Finding]:
     groups: dict[object, list[Finding]] = {}
     for finding in news(machine.findings):
         groups.setdefault(_cause(finding), []).append(finding)
-    return [finding for group in groups.values() for finding in _judged(group, machine)]
+    wrong: set[object] = set()
+    found = [finding for group in groups.values() for finding in _judged(group, machine, wrong)]
+    return [finding for finding in found if not is_of_input(finding, wrong)]
 
 
 def _cause(finding: Finding) -> object:
@@ -51,13 +54,18 @@ def _cause(finding: Finding) -> object:
     return finding.code, finding.place.key
 
 
-def _judged(group: list[Finding], machine: Machine) -> list[Finding]:
-    """One mistake is one finding: those that have no place of their own go with those that have one."""
+def _judged(group: list[Finding], machine: Machine, wrong: set[object]) -> list[Finding]:
+    """One mistake is one finding: those that have no place of their own go with those that have one.
+
+    ``wrong``: the calls that turn out to be given a wrong tensor are added.
+    """
     moved = [f for f in group if isinstance(f.scene, Scene) and f.report.rule in OF_JOINS and _is_elsewhere(f, f.scene)]
     for position, finding in enumerate(group if not moved else []):
         if isinstance(finding.scene, Scene):
-            verdict = _Judge(finding, machine).verdict(sure=position > 0)
+            judge = _Judge(finding, machine)
+            verdict = judge.verdict(sure=position > 0)
             if verdict is not None:
+                wrong |= {call(f.scene) for f in group} if judge.of_input else set()
                 return [verdict]
     return moved[:1] or group
 
@@ -72,21 +80,29 @@ class _Judge:
         self.finding, self.machine, self.scene = finding, machine, finding.scene
         facts = finding.report.facts
         self.takes, self.given = facts.get("takes"), facts.get("given")
+        #: Is the tensor the wrong one, rather than the layer that is given it?
+        self.of_input = False
 
     def verdict(self, sure: bool) -> Finding | None:
         """The finding at another place, if there is evidence for one; ``sure``: what is never called or never read."""
         rules: list[Callable[[], Finding | None]] = []
         rule = self.finding.report.rule
         if rule in OF_CHANNELS:
-            rules = [self.other_layer, self.skipped_layer, self.other_tensor, self.left_out, self.other_number]
+            rules = [self.other_layer, self.skipped_layer, self.other_tensor, self.overwritten, self.skipped_before]
+            rules += [self.left_out, self.other_number]
             rules += [] if sure else [self.layout, self.producer, self.consumer, self.weight]
         elif rule in OF_JOINS:
-            rules = [self.joined_batches, self.left_out, self.idle_order, self.sum]
+            rules = [self.joined_batches, self.left_out, self.idle_order, self.unattached, self.sum]
         elif rule is catalogue.view_elements:
             rules = [self.lonely]
         elif rule is catalogue.loss_shapes:
             rules = [self.upsampled]
-        return next((found for rule in rules if (found := rule()) is not None), None)
+        for run in rules:
+            found = run()
+            if found is not None:
+                self.of_input = run in (self.skipped_layer, self.other_tensor, self.overwritten, self.skipped_before)
+                return found
+        return None
 
     def moved(self, place: Place, fix: str | None, frame: Frame | None = None) -> Finding | None:
         """The finding at a place, or at the call in the linted file that led to its ``frame``."""
@@ -131,6 +147,18 @@ class _Judge:
                     continue
                 if self._makes(other) == self.takes:
                     return self.moved(frame.place(node), f"self.{name} first, which is never called")
+        return None
+
+    def skipped_before(self) -> Finding | None:
+        """A block on the way of the input whose layer makes of its result what is needed, and is never called."""
+        axis = self.axis()
+        if axis is None or not self.finding.trail or not isinstance(self.given, int):
+            return None
+        for module, place in passed(self.finding.trail[0], axis, self.given):
+            for name, other in module.children():
+                is_own = other.owner is not None and other.owner[0] is module
+                if is_own and _is_idle(other) and _takes(other) == self.given and self._makes(other) == self.takes:
+                    return self.moved(place, f"self.{name}(...) around it, which is never called")
         return None
 
     def _makes(self, module: Instance) -> Dim | None:
@@ -185,6 +213,14 @@ class _Judge:
             node = frame.call.node if frame.call is not None else None
         return None
 
+    def overwritten(self) -> Finding | None:
+        """``z = self.conv(y)`` and then ``z = torch.relu(x)``, where the first ``z`` would fit."""
+        axis = self.axis()
+        for lost in overwritten_tensors(self.scene, self.finding.trail) if axis is not None else ():
+            if _size(self.machine, lost.value, axis or 0) == self.takes:
+                return self.moved(lost.place, f"{lost.name} in it: what line {lost.line} gives it is never used")
+        return None
+
     def left_out(self) -> Finding | None:
         """A concatenation without a tensor, or without what a layer makes, that is needed for the number of
         channels and is used nowhere else."""
@@ -193,7 +229,7 @@ class _Judge:
             scope = step.scope
             if not isinstance(scope, Scope) or scope.op is None or scope.op.name not in CATS or step.place is None:
                 continue
-            if axis is None or step.made is None:
+            if axis is None or step.made is None or (self.finding.report.rule in OF_JOINS and step.made != axis):
                 continue
             for name, value in scope.frame.locals.items():
                 size = _size(self.machine, value, step.made)
@@ -201,16 +237,26 @@ class _Judge:
                     return self.moved(step.place, f"{name} into it, which is never used")
             module = scope.frame.self_value
             for name, child in module.children() if isinstance(module, Instance) else ():
-                size = _gives(child) if not child.called else None
+                size = _gives(child) if _is_idle(child) else None
                 if size is None or child.owner is None or child.owner[0] is not module:
                     continue
                 if self._lacks(step, [size]):
                     return self.moved(step.place, f"self.{name}(...) into it, which is never called")
+                for place in self._bare(step, child, size):
+                    return self.moved(place, f"self.{name}(...) around it, which is never called")
                 for parent, place in _called_twice(step, module):
                     made = size_at(parent, step.made)
                     if isinstance(made, int) and self._lacks(step, [size - made]):
                         return self.moved(place, f"self.{name}(...), which is never called")
         return None
+
+    def _bare(self, step: Step, layer: Instance, gives: int) -> Iterator[Place]:
+        """The one tensor in a concatenation of which a layer would make what is needed."""
+        made = [size_at(parent, step.made) for parent in step.parents if step.made is not None]
+        fitting = [i for i, s in enumerate(made) if s == _takes(layer) and isinstance(s, int)]
+        sizes = [gives - s for i, s in enumerate(made) if i in fitting and isinstance(s, int)]
+        if len(fitting) == 1 and step.place is not None and self._lacks(step, sizes):
+            yield _element(step, fitting[0])
 
     def lonely(self) -> Finding | None:
         """A concatenation of one tensor alone, in a function with another tensor that is never read."""
@@ -252,6 +298,16 @@ class _Judge:
         return False
 
     # what made the numbers ---------------------------------------------------------------------------------------
+    def unattached(self) -> Finding | None:
+        """A layer that would make one of the two sizes the other, was made beside the block and given to nobody."""
+        axis, facts = self.axis(), self.finding.report.facts
+        if axis is None:
+            return None
+        for name, layer, made in unattached(self.scene.frame):
+            if (_takes(layer), _gives(layer)) in ((facts["a"], facts["b"]), (facts["b"], facts["a"])):
+                return self.moved(made.frame.place(made.node), f"{name} into it, which is never used", made.frame)
+        return None
+
     def sum(self) -> Finding | None:
         """A layer that gives the one of two sizes that nothing in its function has."""
         axis, facts = self.axis(), self.finding.report.facts
@@ -366,6 +422,21 @@ def _leaves(module: Instance) -> Iterator[Instance]:
         return
     for _, child in module.children():
         yield from _leaves(child)
+
+
+def _is_idle(module: Instance) -> bool:
+    """Is neither a module ever called nor a member of it, as those of a list are one by one?"""
+    return not module.called and not any(leaf.called for leaf in _leaves(module))
+
+
+def _element(step: Step, index: int) -> Place:
+    """One of the tensors that a concatenation is written with, or all of it."""
+    assert step.place is not None
+    node = step.place.node
+    first = node.args[0].value if isinstance(node, cst.Call) and node.args else None
+    if isinstance(first, (cst.Tuple, cst.List)) and len(first.elements) == len(step.parents):
+        return replace(step.place, node=first.elements[index].value)
+    return step.place
 
 
 def _takes(module: Instance) -> object:
