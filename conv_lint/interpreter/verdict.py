@@ -7,6 +7,7 @@ tensor or a parameter that has the missing number and is never read.  Such a fin
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -20,6 +21,7 @@ from conv_lint.interpreter.forgotten import overwritten_tensors, passed, unattac
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import Frame, Instance
 from conv_lint.interpreter.sides import GIVES, Consumer, of_a_consumer, of_a_list, of_a_name, of_a_producer, of_a_sum
+from conv_lint.interpreter.swaps import of_another_rank, swapped
 from conv_lint.interpreter.unread import is_unread
 from conv_lint.interpreter.upsampled import padded
 from conv_lint.interpreter.ways import Scene, Scope, size_at
@@ -90,11 +92,13 @@ class _Judge:
         if rule in OF_CHANNELS:
             rules = [self.other_layer, self.skipped_layer, self.other_tensor, self.overwritten, self.skipped_before]
             rules += [self.left_out, self.other_number]
-            rules += [] if sure else [self.layout, self.producer, self.consumer, self.weight]
+            rules += [] if sure else [self.swapped, self.layout, self.producer, self.consumer, self.weight]
         elif rule in OF_JOINS:
             rules = [self.joined_batches, self.left_out, self.idle_order, self.unattached, self.sum]
         elif rule is catalogue.view_elements:
             rules = [self.lonely]
+        elif rule is catalogue.rank:
+            rules = [self.another_rank]
         elif rule is catalogue.loss_shapes:
             rules = [self.upsampled]
         for run in rules:
@@ -327,6 +331,38 @@ class _Judge:
                 if found is not None:
                     return self.moved(found.place, found.fix, found.frame)
         return None
+
+    def swapped(self) -> Finding | None:
+        """The first layer, whose channels stand in the wrong order: more than one layer would take the others."""
+        source, axis = self.finding.report.facts.get("source"), self.axis()
+        step = source.step if isinstance(source, Origin) else None
+        if step is None or axis is None or not isinstance(self.takes, int) or not isinstance(self.given, int):
+            return None
+        if self._witnesses(step) < 2:
+            return None
+        found = swapped(step, axis, self.takes, self.given, self.scene.frame)
+        return self.moved(found.decided.place, found.fix, found.decided.frame) if found is not None else None
+
+    def _witnesses(self, maker: Step) -> int:
+        """How many layers want of what one has made the same other number."""
+        found = set()
+        for finding in self.machine.findings:
+            source = finding.report.facts.get("source")
+            same = (
+                isinstance(source, Origin) and source.step is maker and finding.report.facts.get("takes") == self.takes
+            )
+            if same and isinstance(finding.scene, Scene):
+                found.add(id(finding.scene.layer))
+        return len(found)
+
+    def another_rank(self) -> Finding | None:
+        """A Conv1d among layers for images."""
+        facts, trail = self.finding.report.facts, self.finding.trail
+        wanted = re.match(r"a ([345])-D input", str(facts.get("takes")))
+        if wanted is None or not trail or not isinstance(facts["rank"], int):
+            return None
+        found = of_another_rank(trail[0], facts["rank"], int(wanted[1]))
+        return self.moved(found[0], f"write {found[1]}") if found is not None else None
 
     def producer(self) -> Finding | None:
         """A layer of another function that gives ``width * 2`` where its consumer takes ``width``."""
