@@ -190,7 +190,7 @@ floored_size = Rule(
 kernel_too_large = Rule(
     "CONV303",
     "kernel-too-large",
-    "{layer}: the kernel spans {kernel} but the padded input is only {size}[ ({source})]",
+    "{layer}: the kernel spans {kernel} but the padded input is only {size}[ ({source})][; {fix}]",
 )
 empty_output = Rule(
     "CONV304",

@@ -21,6 +21,7 @@ from conv_lint.interpreter.forgotten import overwritten_tensors, passed, unattac
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import Frame, Instance
 from conv_lint.interpreter.sides import GIVES, Consumer, of_a_consumer, of_a_list, of_a_name, of_a_producer, of_a_sum
+from conv_lint.interpreter.smallest import smallest
 from conv_lint.interpreter.swaps import of_another_rank, swapped
 from conv_lint.interpreter.unread import is_unread
 from conv_lint.interpreter.upsampled import padded
@@ -99,6 +100,8 @@ class _Judge:
             rules = [self.lonely]
         elif rule is catalogue.rank:
             rules = [self.another_rank]
+        elif rule is catalogue.kernel_too_large:
+            rules = [self.too_small]
         elif rule is catalogue.loss_shapes:
             rules = [self.upsampled]
         for run in rules:
@@ -363,6 +366,18 @@ class _Judge:
             return None
         found = of_another_rank(trail[0], facts["rank"], int(wanted[1]))
         return self.moved(found[0], f"write {found[1]}") if found is not None else None
+
+    def too_small(self) -> Finding | None:
+        """Where it stands, with the smallest input of the net that would do."""
+        facts, trail = self.finding.report.facts, self.finding.trail
+        axis, kernel, padded_size = (facts[name] for name in ("axis", "kernel", "size"))
+        size = size_at(trail[0], axis) if trail and isinstance(axis, int) else None
+        if not (isinstance(axis, int) and isinstance(kernel, int) and isinstance(padded_size, int)):
+            return None
+        needed = smallest(trail[0], axis, kernel - padded_size + size) if isinstance(size, int) else None
+        if needed is None or not trail[0].parents:
+            return None
+        return self.moved(self.finding.place, f"an input of at least {needed} fits")
 
     def producer(self) -> Finding | None:
         """A layer of another function that gives ``width * 2`` where its consumer takes ``width``."""
