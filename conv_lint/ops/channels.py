@@ -81,9 +81,23 @@ def _missing_length(op: Op, input: Shape, takes: Dim) -> bool:
     if not op.is_layer or takes == 1 or eq(input[1], takes) is not True:
         return False
     samples = render(input[0])
-    fix = f"x.unsqueeze(2) for {samples} samples of length 1, or x.t() for one sample of length {samples}"
+    batch = f"x.unsqueeze(2) for {samples} samples of length 1"
+    (least,) = _least_sizes(op)
+    if least > 1:
+        batch = f"an input ({samples}, {render(takes)}, L) with L of at least {least}"
+    fix = f"{batch}, or x.t() for one sample of length {samples}"
     _miss(op, input, takes, "the axis of the length", fix)
     return True
+
+
+def _least_sizes(op: Op) -> tuple[int, ...]:
+    """The smallest sizes on which the kernel fits, as far as that is known."""
+    padding = op.args.get("padding", 0)
+    values = op.per_axis(
+        op.args.get("kernel_size", 1), op.args.get("dilation", 1), 0 if isinstance(padding, str) else padding
+    )
+    least = [1 + d * (k - 1) - 2 * p for k, d, p in zip(*values)]
+    return tuple(max(size, 1) if isinstance(size, int) else 1 for size in least)
 
 
 def _miss(op: Op, input: Shape, takes: Dim, missing: str, fix: str) -> None:
