@@ -185,13 +185,6 @@ def batch_size(batch: int | None) -> Expr:
     return Expr((((symbol,), 1),))
 
 
-def first_batch(dim: Dim) -> Dim:
-    """``dim`` for the first batch of a loader, which is a whole one."""
-    if not isinstance(dim, Expr):
-        return dim
-    return substitute(dim, {s: s.batch for s in dim.symbols if s.batch is not None})
-
-
 def image_size(name: str) -> Expr:
     """The height or width of an image that nothing is known of; channels last or a list of points, it may be one."""
     return Expr((((Symbol(name, 1, given=True, image=True),), 1),))

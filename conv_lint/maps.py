@@ -25,7 +25,8 @@ def differ_on_maps(a: Dim, b: Dim) -> bool:
         return False
     seen = False
     for value in range(one.low or 1, LARGEST_IMAGE + 1):
-        size, other = _at(a, value), _at(b, value)
+        known: dict[Dim, int] = {}
+        size, other = _at(a, value, known), _at(b, value, known)
         if size >= 2 and other >= 2:
             if size == other:
                 return False
@@ -33,16 +34,21 @@ def differ_on_maps(a: Dim, b: Dim) -> bool:
     return seen
 
 
-def _at(dim: Dim, value: int) -> int:
-    """A size that depends on one symbol, where that has a value."""
+def _at(dim: Dim, value: int, known: dict[Dim, int]) -> int:
+    """A size that depends on one symbol, where that has a value.
+
+    ``known``: the parts that were worked out; the same quotient stands in a size many times.
+    """
     if isinstance(dim, int):
         return dim
-    total = 0
-    for monomial, factor in dim.terms:
-        for atom in monomial:
-            if isinstance(atom, Symbol):
-                factor *= value
-            else:
-                factor *= _at(atom.numerator, value) // (_at(atom.denominator, value) or 1)
-        total += factor
-    return total
+    if dim not in known:
+        total = 0
+        for monomial, factor in dim.terms:
+            for atom in monomial:
+                if isinstance(atom, Symbol):
+                    factor *= value
+                else:
+                    factor *= _at(atom.numerator, value, known) // (_at(atom.denominator, value, known) or 1)
+            total += factor
+        known[dim] = total
+    return known[dim]

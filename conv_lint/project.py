@@ -25,6 +25,7 @@ OPAQUE = frozenset(
     "torch numpy scipy einops math typing collections functools itertools os sys re copy warnings random time abc"
     " enum dataclasses types operator pathlib logging argparse json inspect contextlib typing_extensions PIL cv2 pandas"
     " matplotlib sklearn tensorflow jax tqdm yaml pytest unittest requests skimage h5py wandb numba triton"
+    " easydict addict munch attrdict box ml_collections yacs omegaconf"
     " packaging importlib pkg_resources huggingface_hub safetensors tokenizers sentencepiece"
     " torchsummary torchinfo thop ptflops fvcore tensorboardX albumentations".split()
 )

@@ -32,10 +32,11 @@ class Rest:
     ``image`` is true for what is fed to a net as a whole.
     """
 
-    __slots__ = ("image", "reason")
+    __slots__ = ("count", "image", "reason")
 
     def __init__(self, reason: str = "number of dimensions", image: bool = False) -> None:
         self.reason, self.image = reason, image
+        self.count = dims.unknown(0)  # how many there are
 
     def axis(self, name: str) -> Expr:
         """A new size for one of the dimensions: ``B``, ``C`` or a name for one of space, ``H``."""
@@ -80,6 +81,11 @@ class Shape(tuple[Dim, ...]):
         """The sizes after the unknown leading part: all of them if the rank is known."""
         sizes = tuple(tuple.__iter__(self))
         return sizes[1:] if sizes and isinstance(sizes[0], Rest) else sizes
+
+    @property
+    def rank(self) -> Dim:
+        """The number of dimensions; at least that of those which are known."""
+        return len(self.known) + (self.rest.count if self.rest is not None else 0)
 
     def __len__(self) -> int:
         if self.rest is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from conv_lint.interpreter.data import as_array
 from conv_lint.interpreter.libraries import Context, native
 from conv_lint.interpreter.sequences import items_of
-from conv_lint.values import List, Tensor, Unknown, Value, any_shape
+from conv_lint.values import External, List, Tensor, Unknown, Value, any_shape
 
 
 @native("numpy.linspace", "numpy.arange")
@@ -25,13 +25,17 @@ def _array(c: Context, value: Value = (), **more: Value) -> Value:
         "numpy.random.uniform", "numpy.random.normal", "numpy.random.randint")  # fmt: skip
 def _sized(c: Context, *values: Value, **more: Value) -> Value:
     """The size is the first argument, or named ``size`` or ``shape``."""
-    drawn = c.name.rpartition(".")[2] in ("uniform", "normal", "randint")
+    last = c.name.rpartition(".")[2]
+    drawn = last in ("uniform", "normal", "randint")
     size = more.get("size", more.get("shape"))
     if size is None and values and not drawn:
         size = values[0]
     if size is None and drawn and len(values) > 2:
         size = values[2]
-    return c.call_torch("torch.zeros", size) if size is not None else Unknown("a random number")
+    if size is None:
+        return Unknown("a random number")
+    dtype = more.get("dtype", External("torch.int64") if last == "randint" else None)
+    return c.call_torch("torch.zeros", size, dtype=dtype)
 
 
 @native("numpy.random.rand", "numpy.random.randn")

@@ -13,7 +13,7 @@ from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Instance, Sizes
 from conv_lint.interpreter.sequences import items_of
 from conv_lint.tree import dotted
-from conv_lint.values import Dict, List, Tensor, Unknown, Value
+from conv_lint.values import Dict, Iter, List, Tensor, Unknown, Value
 
 
 def bind(machine: Machine, frame: Frame, name: str, value: Value) -> None:
@@ -167,8 +167,8 @@ def _settle(machine: Machine, value: Sizes, count: int, star: int | None) -> Val
 def _wrong_count(machine: Machine, frame: Frame, node: cst.CSTNode, value: Value, given: int, names: int) -> None:
     """A tensor, a shape or a tuple of tensors that has another number of parts than names: torch's own doing."""
     is_shape = isinstance(value, tuple) and value != () and all(isinstance(v, (int, Expr)) for v in value)
-    is_pieces = isinstance(value, (tuple, List)) and any(
-        isinstance(v, Tensor) for v in (value.items if isinstance(value, List) else value)
+    is_pieces = isinstance(value, (tuple, List, Iter)) and any(
+        isinstance(v, Tensor) for v in (value if isinstance(value, tuple) else value.items)
     )
     if faults.wrong_count(machine, frame, node, value, given, names, starred=False):
         return
@@ -196,8 +196,8 @@ def _set_item(machine: Machine, frame: Frame, target: cst.Subscript, value: Valu
 
 def set_item(machine: Machine, frame: Frame, node: cst.CSTNode, base: Value, index: Value, value: Value) -> None:
     """``base[index] = value``."""
-    if isinstance(base, Instance) and "items" in base.attrs and isinstance(base.attrs["items"], (List, Dict)):
-        base = base.attrs["items"]
+    if isinstance(base, Instance) and base.held is not None:
+        base = base.held
     match base:
         case List():
             machine.journal.touch(base)

@@ -105,6 +105,8 @@ def of_instance(machine: Machine, frame: Frame, base: Instance, name: str) -> Va
         return found
     if name == "module" and base.parallel:
         return base
+    if base.held is not None and (base.shares_items or _looks_up_items(base)):
+        return _of_held(base, name)
     if isinstance(base.cls, Class):
         hook = base.cls.find("__getattr__")
         if isinstance(hook, Function):
@@ -117,6 +119,19 @@ def of_instance(machine: Machine, frame: Frame, base: Instance, name: str) -> Va
     unknown = Unknown(reason)
     base.attrs.setdefault(name, unknown) if base.open else None
     return unknown
+
+
+def _looks_up_items(base: Instance) -> bool:
+    """``__getattr__ = dict.__getitem__``, or ``dict.get``."""
+    hook = base.cls.find("__getattr__") if isinstance(base.cls, Class) else None
+    return isinstance(hook, External) and hook.name in ("builtins.dict.__getitem__", "builtins.dict.get")
+
+
+def _of_held(base: Instance, name: str) -> Value:
+    held = base.held
+    if not isinstance(held, Dict):
+        return Unknown(f"{name} of a list")
+    return held.items.get(name, Unknown(held.open or f"{base.class_name} has no {name} that is known"))
 
 
 def find(machine: Machine, frame: Frame, base: Instance, name: str) -> Value:
@@ -176,6 +191,10 @@ def _inherited(machine: Machine, base: Instance, found: Inherited) -> Value:
             return Method(base, name, found.base)
         if base.is_module and not base.open and base.layer is None and found.base.name == "torch.nn.Module":
             return MISSING
+        if base.held is not None and name in _METHODS_OF_ITEMS:
+            return Method(base.held, name)
+        if base.held is not None:
+            return MISSING
         if base.torch_name and name in _LIST_METHODS:
             return Method(base, name, found.base)
         if found.base.name.startswith("torch.nn.") and not base.open:
@@ -184,6 +203,7 @@ def _inherited(machine: Machine, base: Instance, found: Inherited) -> Value:
     return Unknown(f"{name} of a base class that is not known")
 
 
+_METHODS_OF_ITEMS = frozenset({*dir(dict), *dir(list)} - {"__init__", "__setattr__", "__getattribute__", "__dict__"})
 _LIST_METHODS = frozenset(
     "append extend insert pop keys values items update get __len__ __getitem__ add_module".split()
 )
@@ -265,7 +285,11 @@ def set_attribute(machine: Machine, frame: Frame, base: Value, name: str, value:
 
                 call_value(machine, frame, None, setter.setter, [base, value], {})
                 return
-            store(machine, base, name, value)
+            if base.shares_items and isinstance(base.held, Dict):
+                machine.journal.touch(base.held)
+                base.held.put(name, value)
+            else:
+                store(machine, base, name, value)
         case Class():
             machine.journal.touch(base)
             base.attrs[name] = value

@@ -7,7 +7,7 @@ import sys
 
 from conv_lint import dims
 from conv_lint.dims import Expr
-from conv_lint.interpreter import attributes, faults, operators
+from conv_lint.interpreter import attributes, faults, operators, suppose
 from conv_lint.interpreter.libraries import NATIVES, Context, constants, native
 from conv_lint.interpreter.machine import PythonRaise
 from conv_lint.interpreter.objects import (
@@ -27,12 +27,15 @@ from conv_lint.values import Choice, Condition, Dict, External, Iter, List, Stre
 
 @native("builtins.len")
 def _len(c: Context, value: Value) -> Value:
+    value = suppose.items(c.machine, value)
     match value:
         case Tensor():
-            return c.machine.peek(value, 0)
+            shape = c.machine.shape(value.shape)
+            no_length = shape.rest is None and not len(shape)
+            return Unknown("the length of a tensor without dimensions") if no_length else c.machine.peek(value, 0)
         case Sizes():
             shape = c.machine.shape(value.tensor.shape)
-            return len(shape) if shape.rest is None else Unknown(shape.rest.reason)
+            return shape.rank
         case List() | Dict() if value.open:
             return Unknown(value.open)
         case Dict():
@@ -47,6 +50,7 @@ def _len(c: Context, value: Value) -> Value:
 
 @native("builtins.range")
 def _range(c: Context, *bounds: Value) -> Value:
+    bounds = suppose.bounds(c.machine, bounds)
     if all(isinstance(b, int) for b in bounds) and 1 <= len(bounds) <= 3:
         try:
             return range(*bounds)  # type: ignore[call-overload]
@@ -58,6 +62,7 @@ def _range(c: Context, *bounds: Value) -> Value:
 
 
 def _listed(c: Context, value: Value) -> List:
+    value = suppose.items(c.machine, value)
     items = items_of(c.machine, value)
     if items is not None:
         return List(items)
@@ -524,6 +529,11 @@ def _object(c: Context) -> Value:
 @native("builtins.globals")
 def _globals(c: Context) -> Value:
     return Dict(c.frame.namespace.frame.locals, "the names of a module")
+
+
+@native("builtins.locals")
+def _locals(c: Context) -> Value:
+    return Dict({name: v for name, v in c.frame.locals.items() if v is not MISSING})
 
 
 @native("builtins.slice")

@@ -8,8 +8,8 @@ from conv_lint.interpreter import recall
 from conv_lint.interpreter.calls import Arguments, run_function, with_first
 from conv_lint.interpreter.decorators import decorate
 from conv_lint.interpreter.machine import Machine
-from conv_lint.interpreter.objects import MISSING, Call, Class, Frame, Function, Inherited, Instance
-from conv_lint.values import Dict, External, List, Unknown, Value
+from conv_lint.interpreter.objects import HELD, MISSING, Call, Class, Frame, Function, Inherited, Instance
+from conv_lint.values import Dict, External, Unknown, Value
 
 
 def make_class(machine: Machine, frame: Frame, node: cst.ClassDef) -> Value:
@@ -101,9 +101,10 @@ def initialize(
     elif isinstance(base, External) and base.name in ("builtins.list", "builtins.dict", "collections.OrderedDict"):
         from conv_lint.interpreter.calls import call_value
 
-        instance.attrs["items"] = call_value(machine, frame, node, base, arguments.args, arguments.kwargs)
-        if not isinstance(instance.attrs["items"], (List, Dict)):
-            instance.attrs["items"] = Dict(open="made from something unknown")
+        machine.journal.touch(instance)
+        instance.attrs[HELD] = call_value(machine, frame, node, base, arguments.args, arguments.kwargs)
+        if instance.held is None:
+            instance.attrs[HELD] = Dict(open="made from something unknown")
     elif isinstance(base, External) and instance.is_module:
         modules.initialize(machine, frame, node, instance, "torch.nn.Module", arguments)
         if base.name != "torch.nn.Module":

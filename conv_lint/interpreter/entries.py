@@ -25,6 +25,7 @@ from conv_lint.interpreter.machine import Machine, Note, OutOfBudget, PythonRais
 from conv_lint.interpreter.namespace import Namespace
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Inherited, Instance
 from conv_lint.interpreter.statements import execute
+from conv_lint.interpreter.suppose import ROUNDS
 from conv_lint.interpreter.tensors import new_input
 from conv_lint.tree import Tree, dotted
 from conv_lint.values import Choice, Condition, External, Shape, Tensor, Unknown, Value, any_shape, birth
@@ -52,7 +53,7 @@ def run_all(machine: Machine) -> None:
             and (value not in machine.exercised or machine.models is not None or _configured(machine, value.name))
         ):
             found = len(machine.findings)
-            _attempt(machine, node, partial(_class, machine, namespace.frame, value))
+            _supposing(machine, node, partial(_class, machine, namespace.frame, value))
             if _has_alternatives(value):
                 machine.findings[found:] = [f for f in machine.findings[found:] if f.code != "CONV113"]
 
@@ -130,6 +131,33 @@ def _attempt(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) -
         del machine.findings[before:]
         if again or raised or machine.strained:
             machine.findings += found
+
+
+def _supposing(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) -> None:
+    """Run one entry with supposed numbers of rounds, and keep the findings that do not hang on them."""
+    if machine.models is not None:
+        _attempt(machine, node, entry)
+        return
+    before, notes = len(machine.findings), len(machine.notes)
+    machine.supposed = False
+    for machine.rounds in ROUNDS:
+        again = len(machine.findings)
+        _attempt(machine, node, entry)
+        if machine.rounds != ROUNDS[0]:
+            seen = {(f.code, f.place.file.path, f.position) for f in machine.findings[again:]}
+            kept = [f for f in machine.findings[before:again] if (f.code, f.place.file.path, f.position) in seen]
+            machine.findings[before:] = kept
+            del machine.notes[notes:]
+        notes = len(machine.notes)
+        if not machine.supposed or len(machine.findings) == before:
+            break
+    machine.rounds = None
+    if machine.supposed:
+        machine.findings[before:] = [f for f in machine.findings[before:] if f.code not in OF_KINDS]
+
+
+#: Faults of what is no tensor, or has too few items: a list that is only supposed to be one says nothing of that.
+OF_KINDS = frozenset("CONV114 CONV115 CONV116 CONV406 CONV601 CONV602 CONV603 CONV604 CONV605".split())
 
 
 def _isolated(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) -> bool:

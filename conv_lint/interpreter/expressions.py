@@ -11,7 +11,7 @@ from typing import Any
 import libcst as cst
 
 from conv_lint.dims import Expr, eq
-from conv_lint.interpreter import attributes, operators
+from conv_lint.interpreter import attributes, operators, suppose
 from conv_lint.interpreter.machine import Flow, Machine, PythonRaise
 from conv_lint.interpreter.namespace import LazyImport
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Instance
@@ -175,7 +175,7 @@ def _rounds(machine: Machine, frame: Frame, node: Any, loop: cst.CompFor, out: l
     """Run one ``for ... in ... if ...`` of a comprehension; a reason if its items are not all known."""
     from conv_lint.interpreter.assign import assign
 
-    over = evaluate(machine, frame, loop.iter)
+    over = suppose.items(machine, evaluate(machine, frame, loop.iter))
     items = items_of(machine, over)
     if items is None or len(items) > machine.limits.rounds:
         reason = over.reason if isinstance(over, Unknown) else "runs over unknown items"

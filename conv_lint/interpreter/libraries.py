@@ -97,6 +97,11 @@ _ALIASES = {
     "torch.concat": "torch.cat",
     "torch.concatenate": "torch.cat",
     "numpy.product": "numpy.prod",
+    **{
+        f"timm.{place}.{name}": known
+        for place in ("layers", "layers.drop", "layers.weight_init", "models.layers")
+        for name, known in (("DropPath", "torch.nn.Identity"), ("trunc_normal_", "torch.nn.init.trunc_normal_"))
+    },
 }
 #: The kinds of a parameter, in the order of :class:`inspect.Parameter`, where they are numbers too.
 PARAMETER_KINDS = ("POSITIONAL_ONLY", "POSITIONAL_OR_KEYWORD", "VAR_POSITIONAL", "KEYWORD_ONLY", "VAR_KEYWORD")

@@ -8,7 +8,7 @@ from typing import Any
 import libcst as cst
 
 from conv_lint.dims import Expr
-from conv_lint.interpreter import assign
+from conv_lint.interpreter import assign, suppose
 from conv_lint.interpreter.journal import join_states
 from conv_lint.interpreter.machine import Flow, Machine, PythonRaise
 from conv_lint.interpreter.objects import Class, Frame, Instance
@@ -26,7 +26,7 @@ COSTLY = 20_000
 def run_for(machine: Machine, frame: Frame, node: cst.For) -> Flow | None:
     from conv_lint.interpreter.expressions import evaluate
 
-    over = machine.resolve(evaluate(machine, frame, node.iter))
+    over = suppose.items(machine, evaluate(machine, frame, node.iter))
     if node.orelse is None and only_fills(node.body):
         for name in _assigned(node.body):
             assign.bind(machine, frame, name, Unknown("was set in a loop that fills parameters"))

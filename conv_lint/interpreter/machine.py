@@ -111,6 +111,8 @@ class Machine:
     steps: int = 0
     entry_start: int = 0
     tedious: set[int] = field(default_factory=set)
+    rounds: int | None = None
+    supposed: bool = False
     muted: int = 0
     catching: int = 0
     doubts: int = 0
@@ -300,6 +302,11 @@ class Machine:
         symbol, value = solved
         if isinstance(value, int) and symbol.low is not None and value < symbol.low:
             return
+        self.journal.touch(self.facts)
+        self._substitute(symbol, value)
+
+    def fix(self, symbol: Symbol, value: int) -> None:
+        """From here on a symbol is this number."""
         self.journal.touch(self.facts)
         self._substitute(symbol, value)
 

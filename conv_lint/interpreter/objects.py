@@ -12,7 +12,7 @@ from conv_lint.dims import Dim
 from conv_lint.finding import Place
 from conv_lint.ops.rule import LayerRow
 from conv_lint.tree import Tree
-from conv_lint.values import External, Mutable, Tensor, Value, birth
+from conv_lint.values import Dict, External, List, Mutable, Tensor, Value, birth
 
 if TYPE_CHECKING:
     from conv_lint.interpreter.namespace import Namespace
@@ -215,6 +215,10 @@ class Layer:
     call: Call
 
 
+#: Where an object that is a list or a dict keeps its items: no name that the checked code can write.
+HELD = "(items)"
+
+
 @dataclass(eq=False)
 class Instance(Mutable):
     """An object of a class of the checked code or of a torch.nn class.
@@ -243,6 +247,20 @@ class Instance(Mutable):
 
     def restore(self, saved: tuple[dict[str, Value], Layer | None, str | None, Value]) -> None:
         self.attrs, self.layer, self.open, self.training = dict(saved[0]), *saved[1:]
+
+    @property
+    def held(self) -> List | Dict | None:
+        """The items of an object that is a list or a dict itself."""
+        found = self.attrs.get(HELD)
+        return found if isinstance(found, (List, Dict)) else None
+
+    @property
+    def shares_items(self) -> bool:
+        """Is it a dict whose items are attributes as well (``self.__dict__ = self``, EasyDict)?"""
+        if self.attrs.get("__dict__") is self:
+            return True
+        hook = self.cls.find("__setattr__") if isinstance(self.cls, Class) else None
+        return isinstance(hook, External) and hook.name == "builtins.dict.__setitem__"
 
     @property
     def class_name(self) -> str:

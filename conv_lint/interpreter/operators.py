@@ -11,7 +11,7 @@ import libcst as cst
 
 from conv_lint import catalogue, dims, ops
 from conv_lint.dims import Expr
-from conv_lint.interpreter import faults, locate, tensors
+from conv_lint.interpreter import faults, locate, suppose, tensors
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import BoundMethod, Class, Frame, Function, Instance, Native, Partial, Sizes
 from conv_lint.ops.given import layer_class
@@ -113,6 +113,8 @@ _REAL = {"add": "+", "sub": "-", "mul": "*", "truediv": "/", "floordiv": "//", "
 
 
 def _may_be_number(value: Value) -> bool:
+    if type(value) is Unknown and value.size_ is not None:  # an argument that was used as a size
+        return all(s.low is not None for s in value.size_.symbols)
     return isinstance(value, (int, float, Expr, Real)) and not isinstance(value, bool)
 
 
@@ -121,6 +123,7 @@ def _real(name: str, left: Value, right: Value) -> Value:
     ratio, times = (left, right) if isinstance(left, Ratio) else (right, left)
     if name == "mul" and isinstance(ratio, Ratio) and isinstance(times, int):
         return Ratio(ratio.top * times, ratio.bottom)
+    left, right = (v.size() if type(v) is Unknown else v for v in (left, right))
     words = (_shown(value) for value in (left, right))
     return Real(f" {_REAL[name]} ".join(words), (left, right))
 
@@ -174,6 +177,8 @@ def _containers(
     """Lists, tuples, strings and dicts: ``+``, ``*``, ``%``, ``|``."""
     from conv_lint.interpreter.calls import call_method
 
+    if name == "mul" and isinstance(left, (List, tuple)):
+        right = suppose.count(machine, right)
     match left, right:
         case (List() | tuple(), List() | tuple()) if name == "add" and _length(left) + _length(right) > MAX_CONSTANT:
             return List(open="too long a list")
@@ -477,6 +482,11 @@ def both(one: Condition, two: Condition) -> Condition:
     return Condition(("and", one, two), one.reason)
 
 
+def _is_plain(value: Value) -> bool:
+    """A number, a text, a tuple of them: equal to what Python says it is."""
+    return isinstance(value, (int, float, str)) or (type(value) is tuple and all(map(_is_plain, value)))
+
+
 def contains(machine: Machine, frame: Frame, item: Value, container: Value) -> Value:
     """``item in container``."""
     if isinstance(item, Choice):
@@ -496,6 +506,8 @@ def contains(machine: Machine, frame: Frame, item: Value, container: Value) -> V
         keys = list(container)
     if keys is None:
         return Condition(object(), "a search in something unknown")
+    if isinstance(container, Dict) and not container.maybe and _is_plain(item) and all(map(_is_plain, keys)):
+        return item in container.items
     answers = [equal(machine, frame, item, key) for key in keys]
     if any(a is True for a in answers):
         return True

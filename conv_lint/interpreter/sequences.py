@@ -68,8 +68,8 @@ def _members(machine: Machine, value: Instance) -> list[Value] | None:
         return list(value.attrs)
     if isinstance(value.cls, Class) and value.cls.kind == "namedtuple":
         return [value.attrs[name] for name in value.cls.fields if name in value.attrs]
-    if "items" in value.attrs and isinstance(value.attrs["items"], List):
-        return items_of(machine, value.attrs["items"])
+    if value.held is not None:
+        return items_of(machine, value.held)
     return None
 
 

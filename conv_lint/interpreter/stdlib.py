@@ -11,7 +11,7 @@ import libcst as cst
 
 from conv_lint import ops
 from conv_lint.interpreter.libraries import PARAMETER_KINDS, Context, constants, native
-from conv_lint.interpreter.objects import BoundMethod, Class, Function, Instance, Native, Partial
+from conv_lint.interpreter.objects import HELD, BoundMethod, Class, Function, Instance, Native, Partial
 from conv_lint.interpreter.sequences import items_of
 from conv_lint.values import Dict, External, Iter, List, Tensor, Unknown, Value
 
@@ -99,7 +99,23 @@ def _asdict(c: Context, target: Value) -> Value:
     return Dict(target.attrs, target.open) if isinstance(target, Instance) else Unknown("a dict of something unknown")
 
 
-@native("types.SimpleNamespace", "argparse.Namespace", "easydict.EasyDict")
+@native("easydict.EasyDict", "addict.Dict", "munch.Munch", "munch.munchify", "attrdict.AttrDict", "box.Box",
+        "ml_collections.ConfigDict", "ml_collections.config_dict.ConfigDict", "yacs.config.CfgNode",
+        "omegaconf.OmegaConf.create", "omegaconf.DictConfig")  # fmt: skip
+def _open_dict(c: Context, given: Value = None, *values: Value, **more: Value) -> Value:
+    """A dict whose items are attributes too, and so are those of the dicts in it."""
+    made = Instance(External(c.name))
+    items = Dict(more)
+    if isinstance(given, Dict):
+        items.merge(given)
+    elif given is not None:
+        items.open = "made from something unknown"
+    items.items = {key: _open_dict(c, v) if isinstance(v, Dict) else v for key, v in items.items.items()}
+    made.attrs |= {HELD: items, "__dict__": made}
+    return made
+
+
+@native("types.SimpleNamespace", "argparse.Namespace")
 def _namespace(c: Context, *values: Value, **more: Value) -> Value:
     attrs = dict(more)
     for value in values:
@@ -276,6 +292,24 @@ def _parameter(name: str, kind: int, default: Value) -> Instance:
     attrs |= {word: number for number, word in enumerate(PARAMETER_KINDS)}
     attrs["empty"] = External("inspect.Parameter.empty")
     return Instance(External("inspect.Parameter"), attrs, open="an attribute of a parameter")
+
+
+# torch.nn.modules.utils ---------------------------------------------------------------------------------------
+
+
+@native("torch.nn._single", "torch.nn._pair", "torch.nn._triple", "torch.nn._quadruple",
+        *(f"timm.{place}.to_{n}tuple" for n in (1, 2, 3, 4)
+          for place in ("layers", "layers.helpers", "models.layers", "models.layers.helpers")))  # fmt: skip
+def _repeated(c: Context, value: Value) -> Value:
+    """A number as a tuple of so many; a tuple or a list stays."""
+    times = {"_single": 1, "_pair": 2, "_triple": 3, "_quadruple": 4}
+    last = c.name.rpartition(".")[2]
+    items = items_of(c.machine, value)
+    if items is not None:
+        return tuple(items)
+    if isinstance(value, Unknown) and value.name == "?":
+        return Unknown(value.reason)
+    return (value,) * (times[last] if last in times else int(last[3]))
 
 
 # re -----------------------------------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ def item(machine: Machine, frame: Frame, node: cst.CSTNode, base: Value, index: 
         case Instance() if base.is_module:
             return _of_module(machine, frame, node, base, index)
         case Instance():
-            return _of_instance(machine, frame, base, index)
+            return _of_instance(machine, frame, node, base, index)
         case Sizes():
             return _of_sizes(machine, frame, node, base, index)
         case Unknown():
@@ -96,10 +96,20 @@ def _of_sequence(machine: Machine, frame: Frame, node: cst.CSTNode, base: Value,
         faults.not_whole(machine, frame, node, "a slice", bounds)
         return List(open="a slice with unknown bounds")
     faults.not_whole(machine, frame, node, "an index", (index,))
-    if len({id(i) for i in items}) == 1:
-        return items[0]
-    if items and all(isinstance(i, int) and i == items[0] for i in items):
-        return items[0]
+    return _alike(items)
+
+
+def _alike(items: list[Value]) -> Value:
+    """What is known of every one of some values."""
+    first = items[0] if items else None
+    if items and (len({id(i) for i in items}) == 1 or all(isinstance(i, int) and i == first for i in items)):
+        return first
+    if isinstance(first, (tuple, List)) and not isinstance(first, Tensor):
+        rows = [i.items if isinstance(i, List) else i for i in items if isinstance(i, type(first))]
+        is_open = any(isinstance(i, List) and i.open for i in items)
+        if len(rows) == len(items) and not is_open and len({len(row) for row in rows}) == 1:
+            common = [_alike(list(column)) for column in zip(*rows)]
+            return List(common) if isinstance(first, List) else tuple(common)
     return Unknown("an item at an unknown index")
 
 
@@ -143,9 +153,15 @@ def _of_dict(machine: Machine, frame: Frame, node: cst.CSTNode, base: Dict, inde
     return Unknown(base.others or f"the key {index!r} is not in the dict")
 
 
-def _of_instance(machine: Machine, frame: Frame, base: Instance, index: Value) -> Value:
+def _of_instance(machine: Machine, frame: Frame, node: cst.CSTNode, base: Instance, index: Value) -> Value:
     from conv_lint.interpreter.calls import call_method, call_value
 
+    own = base.cls.find("__getitem__") if isinstance(base.cls, Class) else None
+    if base.held is not None and not isinstance(own, Function):
+        other = base.cls.find("__missing__") if isinstance(base.cls, Class) else None
+        if isinstance(other, Function) and isinstance(base.held, Dict) and index not in base.held.items:
+            return call_method(machine, frame, base, "__missing__", [index])
+        return item(machine, frame, node, base.held, index)
     items = items_of(machine, base)
     if items is not None and isinstance(index, int) and -len(items) <= index < len(items):
         return items[index]

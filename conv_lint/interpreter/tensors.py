@@ -356,7 +356,7 @@ def attribute(machine: Machine, frame: Frame, node: cst.CSTNode | None, base: Te
     if name == "shape":
         return tuple(tuple.__iter__(shape)) if shape.rest is None else Sizes(base)
     if name in ("ndim",):
-        return len(shape) if shape.rest is None else Unknown(shape.rest.reason)
+        return shape.rank
     if name in ("data", "grad"):
         return base
     if name in PROPERTIES:
@@ -402,7 +402,9 @@ def call_method(
         index_of = args[0] if args else kwargs.get("dim")
         if name == "size" and isinstance(index_of, int):
             return machine.peek(base, index_of)
-        return Sizes(base) if name == "size" and index_of is None else Unknown(shape.rest.reason)
+        if name == "size":
+            return Sizes(base) if index_of is None else Unknown(shape.rest.reason)
+        return shape.rank
     if name in ("astype", "copy"):
         return base
     if name in ("item", "tolist", "numpy"):

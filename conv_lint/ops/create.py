@@ -9,7 +9,7 @@ from conv_lint.dims import Dim, Expr
 from conv_lint.ops.elementwise import broadcast
 from conv_lint.ops.rearrange import sizes_of
 from conv_lint.ops.rule import Arg, Op, Result, shape_rule
-from conv_lint.values import CannotTell, External, Shape, Unknown
+from conv_lint.values import CannotTell, External, Real, Shape, Unknown
 
 OPTIONS = "dtype=None, layout=None, device=None, requires_grad=False"
 # A uint8 tensor as an index may be a mask, so its kind is left open; complex numbers have none.
@@ -108,7 +108,7 @@ def arange(op: Op, start: Arg, end: Arg, step: Arg, dtype: Arg) -> Result:
     op.dtype = kind_of(dtype, _kind_of_all(first, last, step))
     if not all(isinstance(v, (int, float, Expr, Unknown)) for v in (first, last, step)):
         return (op.unknown(0),)
-    if any(isinstance(v, float) for v in (first, last, step)):
+    if any(isinstance(v, (float, Real)) for v in (first, last, step)):
         numbers = all(isinstance(v, (int, float)) for v in (first, last, step))
         if not numbers or not step or not all(map(math.isfinite, (first, last, step))) or (last - first) / step < 0:
             return (op.unknown(0),)

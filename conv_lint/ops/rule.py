@@ -394,7 +394,8 @@ class Op:
         """An argument that is one whole number, at least ``least``; otherwise CONV103."""
         size = self.dim(value)
         report = catalogue.argument_range(argument=argument, value=size, allowed=f"at least {least}")
-        self.require(dims.le(least, size), report, argument)
+        if self.require(dims.le(least, size), report, argument):
+            dims.at_least(size, least)
         return size
 
     def per_axis(self, *values: object, n: int | None = None) -> Any:

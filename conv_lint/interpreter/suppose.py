@@ -1,0 +1,81 @@
+"""Counts that nobody gives.
+
+A class that the checker makes up has arguments of which nothing is known.  A loop whose number of rounds hangs on one
+of them is supposed to run so many times, :attr:`Machine.rounds`, and a list that is given is supposed to have so many
+items.  What is found then holds only if it is found for each of :data:`ROUNDS`.
+"""
+
+from __future__ import annotations
+
+from conv_lint import dims
+from conv_lint.dims import Dim, Expr
+from conv_lint.interpreter.machine import Machine
+from conv_lint.values import List, Unknown, Value
+
+#: The first is tried; the others where something was found with it.
+ROUNDS = (2, 1, 3, 4)
+#: An argument is supposed to be at most so large.
+LARGEST = 200
+
+
+def count(machine: Machine, size: Value) -> Value:
+    """A number of rounds: the supposed one, if the number hangs on an argument alone."""
+    size = machine.resolve(size)
+    if machine.rounds is None or not isinstance(size, (Expr, Unknown)):
+        return size
+    if isinstance(size, Unknown):
+        if type(size) is not Unknown or size.name == "?":
+            return size
+        size = size.size()
+    found = machine.size(size)
+    if not isinstance(found, Expr) or not all(s.is_parameter for s in found.symbols):
+        return found
+    symbol = max(found.symbols, key=lambda s: s.serial)
+    for value in range(LARGEST):
+        if dims.substitute(found, {symbol: value}) == machine.rounds:
+            _suppose(machine)
+            machine.fix(symbol, value)
+            break
+    return machine.size(found)
+
+
+def bounds(machine: Machine, given: tuple[Value, ...]) -> tuple[Value, ...]:
+    """The bounds of a ``range``."""
+    if machine.rounds is None or not 1 <= len(given) <= 3:
+        return given
+    start, stop, step = (0, given[0], 1) if len(given) == 1 else (*given, 1)[:3]
+    sizes = [_size(machine, value) for value in (start, stop, step)]
+    first, last, by = sizes
+    if first is None or last is None or not isinstance(by, int) or not by:
+        return given
+    count(machine, dims.ceildiv(last - first, by) if by > 0 else dims.ceildiv(first - last, -by))
+    return tuple(machine.resolve(v.size() if type(v) is Unknown else v) for v in given)
+
+
+def _size(machine: Machine, value: Value) -> Dim | None:
+    value = machine.resolve(value)
+    if type(value) is Unknown and value.name != "?":
+        return machine.size(value.size())
+    return value if isinstance(value, (int, Expr)) else None
+
+
+def items(machine: Machine, value: Value) -> Value:
+    """An argument that is iterated: a list of so many items."""
+    value = machine.resolve(value)
+    if machine.rounds is None or type(value) is not Unknown or value.name == "?":
+        return value
+    unknown = value
+    made = List([_item(unknown, i) for i in range(machine.rounds)])
+    _suppose(machine)
+    machine.journal.touch(machine.facts)
+    machine.facts.values = {**machine.facts.values, unknown: made}
+    return made
+
+
+def _item(value: Unknown, index: int) -> Value:
+    return value.part(("item", index), lambda: Unknown(value.reason, f"{value.name}[{index}]"))
+
+
+def _suppose(machine: Machine) -> None:
+    machine.supposed = True
+    machine.journal.memory.forget()  # what is remembered must not hang on it
