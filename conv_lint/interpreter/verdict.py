@@ -307,11 +307,12 @@ class _Judge:
     # what made the numbers ---------------------------------------------------------------------------------------
     def unattached(self) -> Finding | None:
         """A layer that would make one of the two sizes the other, was made beside the block and given to nobody."""
-        axis, facts = self.axis(), self.finding.report.facts
-        if axis is None:
+        facts = self.finding.report.facts
+        sizes = facts.get("a"), facts.get("b")
+        if self.axis() is None or None in sizes:
             return None
         for name, layer, made in unattached(self.scene.frame):
-            if (_takes(layer), _gives(layer)) in ((facts["a"], facts["b"]), (facts["b"], facts["a"])):
+            if (_takes(layer), _gives(layer)) in (sizes, sizes[::-1]):
                 return self.moved(made.frame.place(made.node), f"{name} into it, which is never used", made.frame)
         return None
 
@@ -361,16 +362,17 @@ class _Judge:
     def another_rank(self) -> Finding | None:
         """A Conv1d among layers for images."""
         facts, trail = self.finding.report.facts, self.finding.trail
+        rank = facts.get("rank")
         wanted = re.match(r"a ([345])-D input", str(facts.get("takes")))
-        if wanted is None or not trail or not isinstance(facts["rank"], int):
+        if wanted is None or not trail or not isinstance(rank, int):
             return None
-        found = of_another_rank(trail[0], facts["rank"], int(wanted[1]))
+        found = of_another_rank(trail[0], rank, int(wanted[1]))
         return self.moved(found[0], f"write {found[1]}") if found is not None else None
 
     def too_small(self) -> Finding | None:
         """Where it stands, with the smallest input of the net that would do."""
         facts, trail = self.finding.report.facts, self.finding.trail
-        axis, kernel, padded_size = (facts[name] for name in ("axis", "kernel", "size"))
+        axis, kernel, padded_size = (facts.get(name) for name in ("axis", "kernel", "size"))
         size = size_at(trail[0], axis) if trail and isinstance(axis, int) else None
         if not (isinstance(axis, int) and isinstance(kernel, int) and isinstance(padded_size, int)):
             return None
