@@ -68,7 +68,7 @@ def steps(trail: tuple[Step, ...]) -> Iterator[Step]:
 
 def _is_dark(finding: Finding) -> bool:
     """Is one of the sizes that do not fit a mere ``?`` to the reader?"""
-    sizes = (finding.report.facts.get(name) for name in ("a", "b"))
+    sizes = (finding.report.facts.get(name) for name in ("a", "b", "given"))
     return any(isinstance(size, Expr) and render(size) == "?" for size in sizes)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from typing import Any
 
 from conv_lint import catalogue, dims
 from conv_lint.dims import Dim, eq, render
@@ -53,7 +54,7 @@ def is_elementwise(op: Op) -> bool:
 
 
 def misfit(op: Op, problem: str, source: Origin | None = None, at: str = "target", **facts: object) -> None:
-    """``facts``: the ``left`` and ``right`` shapes, where they differ in a size."""
+    """``facts``: the ``left`` and ``right`` shapes, and the sizes ``a`` and ``b`` in which they differ."""
     op.fail(catalogue.loss_shapes(problem=problem, source=source, **facts), None if op.is_layer else at)
 
 
@@ -208,7 +209,8 @@ def check_one_shape(op: Op, input: Shape, target: Shape) -> None:
             return
         axis = answers.index(False)
         numbers = f"{render(input[axis])} against {render(target[axis])} in dimension {axis}"
-        misfit(op, f"{problem}: {numbers}", op.origin(input, axis), left=tuple(input), right=tuple(target))
+        facts: dict[str, Any] = {"left": tuple(input), "right": tuple(target), "a": input[axis], "b": target[axis]}
+        misfit(op, f"{problem}: {numbers}", op.origin(input, axis), **facts)
         return
     fix = _one_rank(input, target)
     advice = f"; write {fix}" if fix else _of_classes(op, input, target)
@@ -312,7 +314,9 @@ def together(
     problem = f"{first} and {second} do not fit: {render(fault.a)} against {render(fault.b)}"
     fix = _one_rank(left, right) if names[0] == "output" and all_known(left, right) else None
     source = op.origin(left, fault.axis) if -fault.axis <= len(left.known) else None
-    facts = {"left": tuple(left), "right": tuple(right)} if all_known(left, right) else {}
+    facts: dict[str, Any] = {"a": fault.a, "b": fault.b}
+    if all_known(left, right):
+        facts |= {"left": tuple(left), "right": tuple(right)}
     misfit(op, f"{problem}; write {fix}" if fix else problem, source, at, **facts)
     return out
 
