@@ -43,7 +43,8 @@ def _is_first(step: Step, axis: int, given: int) -> bool:
     """Is this the input of a model, that may well have so many channels?"""
     found = origin(step, axis)
     size = size_at(step, axis)
-    return found is not None and found.step is not None and not found.step.parents and size in (None, given)
+    unmade = found is not None and found.step is not None and not found.step.parents
+    return unmade and (not isinstance(size, int) or size == given)
 
 
 def of_another_rank(step: Step, rank: int, wanted: int) -> tuple[Place, str] | None:
