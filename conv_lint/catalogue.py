@@ -102,7 +102,7 @@ whole_number = Rule(
 input_channels = Rule(
     "CONV201",
     "input-channels",
-    "{layer} takes {takes} input channels but is given {given}[ ({source})][; write {fix}]",
+    "{layer} takes {takes} input channels[ = {product}] but is given {given}[ ({source})][; write {fix}]",
 )
 input_features = Rule(
     "CONV202",
@@ -164,7 +164,7 @@ sequence_features = Rule(
 loss_shapes = Rule(
     "CONV213",
     "loss-shapes",
-    "{layer}: {problem}[ ({source})]",
+    "{layer}: {problem}[ ({source})][; write {fix}]",
 )
 parameter_shape = Rule(
     "CONV214",
@@ -190,7 +190,7 @@ floored_size = Rule(
 kernel_too_large = Rule(
     "CONV303",
     "kernel-too-large",
-    "{layer}: the kernel spans {kernel} but the padded input is only {size}[ ({source})]",
+    "{layer}: the kernel spans {kernel} but the padded input is only {size}[ ({source})][; {fix}]",
 )
 empty_output = Rule(
     "CONV304",
@@ -200,7 +200,7 @@ empty_output = Rule(
 one_value_per_channel = Rule(
     "CONV305",
     "one-value-per-channel",
-    "{layer}[ {when}] needs more than one value per {what} but is given {given}[ ({source})]",
+    "{layer}[ {when}] needs more than one value per {what} but is given {given}[ ({source})][; {fix}]",
 )
 reflect_too_large = Rule(
     "CONV306",
@@ -218,7 +218,7 @@ rank = Rule(
 missing_axis = Rule(
     "CONV402",
     "missing-axis",
-    "{layer} reads the {rank}-D input {given} as one unbatched image with {channels} channels, but takes {takes}:"
+    "{layer} reads the {rank}-D input {given} as one unbatched {read} with {channels} channels, but takes {takes}:"
     " {missing} is missing[; write {fix}]",
 )
 channels_last = Rule(

@@ -9,8 +9,12 @@ if TYPE_CHECKING:
     from conv_lint.dims import Dim
 
 
+#: No one reads an expression of more characters.
+LONGEST = 80
+
+
 def render(dim: Dim) -> str:
-    """As a person would write it: ``64``, ``H``, ``(H + 1)//2``; a lone unknown is ``?``."""
+    """As a person would write it: ``64``, ``H``, ``(H + 1)//2``; what is unknown or too long is ``?``."""
     if isinstance(dim, int):
         return str(dim)
     if any(not s.given for s in dim.symbols):
@@ -21,6 +25,8 @@ def render(dim: Dim) -> str:
         size = abs(factor)
         text = str(size) if not text else text if size == 1 else f"{size}*{text}"
         out += (" - " if factor < 0 else " + ") + text if out else ("-" if factor < 0 else "") + text
+        if len(out) > LONGEST or "?" in out:
+            return "?"
     return out
 
 

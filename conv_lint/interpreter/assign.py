@@ -43,6 +43,8 @@ def assign(machine: Machine, frame: Frame, target: cst.CSTNode, value: Value) ->
     match target:
         case cst.Name(value=name):
             bind(machine, frame, name, value)
+            if isinstance(value, Tensor):
+                frame.bound[id(target)] = value
         case cst.Tuple(elements=elements) | cst.List(elements=elements):
             unpack(machine, frame, target, elements, value)
         case cst.Attribute(
@@ -155,6 +157,8 @@ def _settle(machine: Machine, value: Sizes, count: int, star: int | None) -> Val
             return (Unknown("leading sizes"), *shape.known[len(shape.known) - count + 1 :])
         return Unknown("number of dimensions")
     names: dict[int, str] = {0: "B", count - 1: "W", count - 2: "H"} if count == 4 else {0: "B"}
+    if count == 2 and not shape.rest.image:
+        names = {}  # a table, or one image in gray: no batch of either
     sizes: tuple[Dim, ...] = tuple(shape.rest.axis(names[i]) if i in names else dims.unknown(1) for i in range(missing))
     machine.settle(shape.rest, sizes)
     return tuple(tuple.__iter__(machine.shape(value.tensor.shape)))

@@ -13,7 +13,7 @@ import libcst as cst
 
 from conv_lint import catalogue, ops
 from conv_lint.finding import Report
-from conv_lint.interpreter import locate
+from conv_lint.interpreter import commas, locate
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import BoundMethod, Class, Frame, Function, Instance, Partial
 from conv_lint.values import Dict, External, List, Real, Tensor, Value
@@ -173,7 +173,8 @@ def not_callable(machine: Machine, frame: Frame, node: cst.CSTNode | None, calle
     ):
         return False
     value = f" ({called!r})" if isinstance(called, (int, float, str)) and len(repr(called)) <= SHOWN else ""
-    report(machine, frame, node, catalogue.not_callable(name=shown(frame, node.func), what=f"{what}{value}"))
+    fix = commas.fix_of(node.func, frame) if isinstance(called, tuple) else None
+    report(machine, frame, node, catalogue.not_callable(name=shown(frame, node.func), what=f"{what}{value}", fix=fix))
     return True
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import libcst as cst
 
-from conv_lint.dims import Expr, render
+from conv_lint.dims import Expr
 from conv_lint.interpreter import assign, suppose
 from conv_lint.interpreter.journal import join_states
 from conv_lint.interpreter.machine import Flow, Machine, PythonRaise
@@ -303,7 +303,9 @@ def _shape_differs(one: Shape, two: Shape) -> bool:
 
 def _is_mark(size: object) -> bool:
     """Is it a lone ``?``, which says nothing and so cannot change?"""
-    return isinstance(size, Expr) and len(size.symbols) == 1 and render(size) == "?" and size.terms[0][1] == 1
+    if not isinstance(size, Expr) or len(size.symbols) != 1 or size.terms[0][1] != 1:
+        return False
+    return not any(symbol.given for symbol in size.symbols)
 
 
 def _given_up(joined: object, before: object) -> object:

@@ -44,7 +44,7 @@ class Frame(Mutable):
 
     ``arguments``: for each parameter the expression that the caller wrote and the caller's frame (``None``: the
     default, then the expression stands in the ``def``).  ``shape_names``: the sizes behind the names of its shape
-    annotations.
+    annotations.  ``bound``: the tensors that were assigned to names, by the target (see ``forgotten.py``).
     """
 
     tree: Tree
@@ -59,6 +59,7 @@ class Frame(Mutable):
     declared: dict[str, str] = field(default_factory=dict)
     shape_names: dict[str, Dim] = field(default_factory=dict)
     yields: list[Value] | None = None
+    bound: dict[int, Tensor] = field(default_factory=dict)
     depth: int = 0
     born: int = field(default_factory=birth, repr=False)
 

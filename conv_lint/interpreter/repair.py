@@ -182,6 +182,8 @@ class _Trial:
         value = rule(self, point, window)
         if value is None or value == getattr(window, name) or value < (name != "padding"):
             return None
+        if name == "padding" and value >= window.span:
+            return None  # a window of padding alone sees nothing
         return replace(window, **{name: value})  # type: ignore[arg-type]
 
     def _ideas(self, window: Window) -> Iterator[tuple[int, str, Rule]]:
@@ -276,13 +278,13 @@ def window_of(point: Point) -> Window | None:
         return None
     if not SLIDING.search(name) or axis < -n:
         return None
-    kernel = _number(_kernel(values), axis, n)
+    kernel = number(_kernel(values), axis, n)
     stride = values.get("stride", 1)
     numbers = (
         kernel,
-        kernel if stride is None or stride == () else _number(stride, axis, n),
-        _number(values.get("padding", 0), axis, n),
-        _number(values.get("dilation", 1), axis, n),
+        kernel if stride is None or stride == () else number(stride, axis, n),
+        number(values.get("padding", 0), axis, n),
+        number(values.get("dilation", 1), axis, n),
     )
     if any(v is None for v in numbers) or numbers[1] == 0:
         return None
@@ -296,7 +298,8 @@ def _kernel(values: Mapping[str, object]) -> object:
     return tuple(tuple.__iter__(weight))[2:] if isinstance(weight, tuple) else None
 
 
-def _number(value: object, axis: int, n: int) -> int | None:
+def number(value: object, axis: int, n: int) -> int | None:
+    """What an argument of one number or ``n`` is along an axis."""
     if isinstance(value, (tuple, list)):
         if len(value) not in (1, n):
             return None

@@ -12,7 +12,8 @@ import libcst as cst
 from conv_lint import catalogue, ops
 from conv_lint.dims import Dim, Expr
 from conv_lint.finding import Report, Step
-from conv_lint.interpreter import faults, locate
+from conv_lint.interpreter import commas, faults, locate
+from conv_lint.interpreter.decided import argument_node
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.numbers import compute, to_value
 from conv_lint.interpreter.objects import Class, Frame, Instance, Method, Sizes
@@ -129,7 +130,16 @@ class CallWorld:
         is_odd = report.rule is catalogue.not_a_tensor and report.facts["kind"] not in ("tuple", "list")
         if is_odd and not faults.is_certain(self.machine, self.frame):
             return  # where a test of the type is not understood, each alternative goes both ways
+        if report.rule is catalogue.not_a_tensor and report.facts["kind"] == "tuple":
+            self.name_comma(report)
         locate.report_argument(self.machine, self.frame, self.node, report, at, self.signature, self.layer, self.trail)
+
+    def name_comma(self, report: Report) -> None:
+        """Of a tuple that only a comma has made, the line with the comma."""
+        made = self.layer.layer if self.layer is not None else None
+        signature = made.row.forward if made is not None else self.signature
+        expression = argument_node(self.node, str(report.facts["argument"]), signature)
+        report.facts["fix"] = commas.fix_of(expression, self.frame) or report.facts["fix"]
 
     def equate(self, a: Dim, b: Dim) -> None:
         self.machine.equate(a, b)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 
 import libcst as cst
 
@@ -21,6 +22,23 @@ def is_unread(frame: Frame, name: str) -> bool:
     """Has a name of a running function a value that is never read?"""
     function = frame.function
     return function is not None and isinstance(function.node, cst.FunctionDef) and name in _unread(function.node)
+
+
+def overwritten(frame: Frame) -> list[tuple[str, cst.CSTNode, cst.CSTNode]]:
+    """The names of a running function that lose a value which nobody has read, with the two targets."""
+    function = frame.function
+    return _overwritten(function.node) if function is not None and isinstance(function.node, cst.FunctionDef) else []
+
+
+@lru_cache(maxsize=200)
+def _overwritten(function: cst.FunctionDef) -> list[tuple[str, cst.CSTNode, cst.CSTNode]]:
+    found: list[tuple[str, cst.CSTNode, cst.CSTNode]] = []
+    for name, bindings in unread(function).items():
+        targets = [event.node for event in _Walk().function(function) if event.stores and event.name == name]
+        for one, two in pairwise(targets):
+            if any(one is node for node in bindings):
+                found.append((name, one, two))
+    return found
 
 
 @lru_cache(maxsize=200)

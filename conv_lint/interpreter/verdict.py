@@ -7,6 +7,7 @@ tensor or a parameter that has the missing number and is never read.  Such a fin
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -15,34 +16,37 @@ import libcst as cst
 from conv_lint import catalogue
 from conv_lint.dims import Dim
 from conv_lint.finding import Finding, Origin, Place, Report, Step
+from conv_lint.interpreter.follows import OF_JOINS, call, is_of_input, news, steps
+from conv_lint.interpreter.forgotten import overwritten_tensors, passed, unattached
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import Frame, Instance
 from conv_lint.interpreter.sides import GIVES, Consumer, of_a_consumer, of_a_list, of_a_name, of_a_producer, of_a_sum
+from conv_lint.interpreter.smallest import smallest
+from conv_lint.interpreter.swaps import of_another_rank, swapped
 from conv_lint.interpreter.unread import is_unread
+from conv_lint.interpreter.upsampled import padded
 from conv_lint.interpreter.ways import Scene, Scope, size_at
 from conv_lint.ops.rule import origin
 from conv_lint.values import Tensor
 
 #: The findings of a layer and its input.
 OF_CHANNELS = (catalogue.input_channels, catalogue.input_features, catalogue.norm_size)
-#: The findings of tensors that are added or joined.
-OF_JOINS = (catalogue.broadcast, catalogue.concatenate)
 #: The arguments of layers that say what they take, and what they give.
 TAKES = ("in_channels", "in_features", "num_features", "normalized_shape")
 #: Layers whose weight a function may be given, and their argument that has decided what it takes.
 _SHARED = ("Linear", "Conv1d", "Conv2d", "Conv3d")
 _OF_WEIGHTS = {catalogue.input_channels.code: "in_channels", catalogue.input_features.code: "in_features"}
 CATS = ("torch.cat", "torch.concat", "torch.concatenate")
-#: So many steps before the failing call are looked at.
-MOST_STEPS = 150
 
 
 def judged(machine: Machine) -> list[Finding]:
     """The findings of a run, each where the evidence of the whole file says that it belongs."""
     groups: dict[object, list[Finding]] = {}
-    for finding in machine.findings:
+    for finding in news(machine.findings):
         groups.setdefault(_cause(finding), []).append(finding)
-    return [finding for group in groups.values() for finding in _judged(group, machine)]
+    wrong: set[object] = set()
+    found = [finding for group in groups.values() for finding in _judged(group, machine, wrong)]
+    return [finding for finding in found if not is_of_input(finding, wrong)]
 
 
 def _cause(finding: Finding) -> object:
@@ -53,13 +57,18 @@ def _cause(finding: Finding) -> object:
     return finding.code, finding.place.key
 
 
-def _judged(group: list[Finding], machine: Machine) -> list[Finding]:
-    """One mistake is one finding: those that have no place of their own go with those that have one."""
+def _judged(group: list[Finding], machine: Machine, wrong: set[object]) -> list[Finding]:
+    """One mistake is one finding: those that have no place of their own go with those that have one.
+
+    ``wrong``: the calls that turn out to be given a wrong tensor are added.
+    """
     moved = [f for f in group if isinstance(f.scene, Scene) and f.report.rule in OF_JOINS and _is_elsewhere(f, f.scene)]
     for position, finding in enumerate(group if not moved else []):
         if isinstance(finding.scene, Scene):
-            verdict = _Judge(finding, machine).verdict(sure=position > 0)
+            judge = _Judge(finding, machine)
+            verdict = judge.verdict(sure=position > 0)
             if verdict is not None:
+                wrong |= {call(f.scene) for f in group} if judge.of_input else set()
                 return [verdict]
     return moved[:1] or group
 
@@ -74,19 +83,33 @@ class _Judge:
         self.finding, self.machine, self.scene = finding, machine, finding.scene
         facts = finding.report.facts
         self.takes, self.given = facts.get("takes"), facts.get("given")
+        #: Is the tensor the wrong one, rather than the layer that is given it?
+        self.of_input = False
 
     def verdict(self, sure: bool) -> Finding | None:
         """The finding at another place, if there is evidence for one; ``sure``: what is never called or never read."""
         rules: list[Callable[[], Finding | None]] = []
         rule = self.finding.report.rule
         if rule in OF_CHANNELS:
-            rules = [self.other_layer, self.skipped_layer, self.other_tensor, self.left_out, self.other_number]
-            rules += [] if sure else [self.layout, self.producer, self.consumer, self.weight]
+            rules = [self.other_layer, self.skipped_layer, self.other_tensor, self.overwritten, self.skipped_before]
+            rules += [self.left_out, self.other_number]
+            rules += [] if sure else [self.swapped, self.layout, self.producer, self.consumer, self.weight]
         elif rule in OF_JOINS:
-            rules = [self.joined_batches, self.left_out, self.idle_order, self.sum]
+            rules = [self.joined_batches, self.left_out, self.idle_order, self.unattached, self.sum]
         elif rule is catalogue.view_elements:
             rules = [self.lonely]
-        return next((found for rule in rules if (found := rule()) is not None), None)
+        elif rule is catalogue.rank:
+            rules = [self.another_rank]
+        elif rule is catalogue.kernel_too_large:
+            rules = [self.too_small]
+        elif rule is catalogue.loss_shapes:
+            rules = [self.upsampled]
+        for run in rules:
+            found = run()
+            if found is not None:
+                self.of_input = run in (self.skipped_layer, self.other_tensor, self.overwritten, self.skipped_before)
+                return found
+        return None
 
     def moved(self, place: Place, fix: str | None, frame: Frame | None = None) -> Finding | None:
         """The finding at a place, or at the call in the linted file that led to its ``frame``."""
@@ -131,6 +154,18 @@ class _Judge:
                     continue
                 if self._makes(other) == self.takes:
                     return self.moved(frame.place(node), f"self.{name} first, which is never called")
+        return None
+
+    def skipped_before(self) -> Finding | None:
+        """A block on the way of the input whose layer makes of its result what is needed, and is never called."""
+        axis = self.axis()
+        if axis is None or not self.finding.trail or not isinstance(self.given, int):
+            return None
+        for module, place in passed(self.finding.trail[0], axis, self.given):
+            for name, other in module.children():
+                is_own = other.owner is not None and other.owner[0] is module
+                if is_own and _is_idle(other) and _takes(other) == self.given and self._makes(other) == self.takes:
+                    return self.moved(place, f"self.{name}(...) around it, which is never called")
         return None
 
     def _makes(self, module: Instance) -> Dim | None:
@@ -185,15 +220,23 @@ class _Judge:
             node = frame.call.node if frame.call is not None else None
         return None
 
+    def overwritten(self) -> Finding | None:
+        """``z = self.conv(y)`` and then ``z = torch.relu(x)``, where the first ``z`` would fit."""
+        axis = self.axis()
+        for lost in overwritten_tensors(self.scene, self.finding.trail) if axis is not None else ():
+            if _size(self.machine, lost.value, axis or 0) == self.takes:
+                return self.moved(lost.place, f"{lost.name} in it: what line {lost.line} gives it is never used")
+        return None
+
     def left_out(self) -> Finding | None:
         """A concatenation without a tensor, or without what a layer makes, that is needed for the number of
         channels and is used nowhere else."""
         axis = self.axis()
-        for step in _steps(self.finding.trail):
+        for step in steps(self.finding.trail):
             scope = step.scope
             if not isinstance(scope, Scope) or scope.op is None or scope.op.name not in CATS or step.place is None:
                 continue
-            if axis is None or step.made is None:
+            if axis is None or step.made is None or (self.finding.report.rule in OF_JOINS and step.made != axis):
                 continue
             for name, value in scope.frame.locals.items():
                 size = _size(self.machine, value, step.made)
@@ -201,20 +244,30 @@ class _Judge:
                     return self.moved(step.place, f"{name} into it, which is never used")
             module = scope.frame.self_value
             for name, child in module.children() if isinstance(module, Instance) else ():
-                size = _gives(child) if not child.called else None
+                size = _gives(child) if _is_idle(child) else None
                 if size is None or child.owner is None or child.owner[0] is not module:
                     continue
                 if self._lacks(step, [size]):
                     return self.moved(step.place, f"self.{name}(...) into it, which is never called")
+                for place in self._bare(step, child, size):
+                    return self.moved(place, f"self.{name}(...) around it, which is never called")
                 for parent, place in _called_twice(step, module):
                     made = size_at(parent, step.made)
                     if isinstance(made, int) and self._lacks(step, [size - made]):
                         return self.moved(place, f"self.{name}(...), which is never called")
         return None
 
+    def _bare(self, step: Step, layer: Instance, gives: int) -> Iterator[Place]:
+        """The one tensor in a concatenation of which a layer would make what is needed."""
+        made = [size_at(parent, step.made) for parent in step.parents if step.made is not None]
+        fitting = [i for i, s in enumerate(made) if s == _takes(layer) and isinstance(s, int)]
+        sizes = [gives - s for i, s in enumerate(made) if i in fitting and isinstance(s, int)]
+        if len(fitting) == 1 and step.place is not None and self._lacks(step, sizes):
+            yield _element(step, fitting[0])
+
     def lonely(self) -> Finding | None:
         """A concatenation of one tensor alone, in a function with another tensor that is never read."""
-        for step in _steps(self.finding.trail):
+        for step in steps(self.finding.trail):
             scope = step.scope
             if not isinstance(scope, Scope) or scope.op is None or scope.op.name not in CATS or step.place is None:
                 continue
@@ -226,7 +279,7 @@ class _Judge:
 
     def idle_order(self) -> Finding | None:
         """A permutation that leaves the order as it is."""
-        for step in _steps(self.finding.trail):
+        for step in steps(self.finding.trail):
             scope = step.scope
             if not isinstance(scope, Scope) or scope.op is None or not scope.op.name.endswith(".permute"):
                 continue
@@ -252,6 +305,17 @@ class _Judge:
         return False
 
     # what made the numbers ---------------------------------------------------------------------------------------
+    def unattached(self) -> Finding | None:
+        """A layer that would make one of the two sizes the other, was made beside the block and given to nobody."""
+        facts = self.finding.report.facts
+        sizes = facts.get("a"), facts.get("b")
+        if self.axis() is None or None in sizes:
+            return None
+        for name, layer, made in unattached(self.scene.frame):
+            if (_takes(layer), _gives(layer)) in (sizes, sizes[::-1]):
+                return self.moved(made.frame.place(made.node), f"{name} into it, which is never used", made.frame)
+        return None
+
     def sum(self) -> Finding | None:
         """A layer that gives the one of two sizes that nothing in its function has."""
         axis, facts = self.axis(), self.finding.report.facts
@@ -259,6 +323,63 @@ class _Judge:
             return None
         blame = of_a_sum(self.finding.trail, axis, (facts["a"], facts["b"]), self.scene.frame)
         return self.moved(blame.place, blame.fix, blame.frame) if blame is not None else None
+
+    def upsampled(self) -> Finding | None:
+        """A transposed convolution that gives the smaller one of the two sizes that a strided layer makes one of."""
+        left, right = (self.finding.report.facts.get(side) for side in ("left", "right"))
+        if not isinstance(left, tuple) or not isinstance(right, tuple):
+            return None
+        for step in self.finding.trail[:2]:
+            for short, long in ((left, right), (right, left)):
+                found = padded(step, short, long, self.scene.frame) if step.shape == short else None
+                if found is not None:
+                    return self.moved(found.place, found.fix, found.frame)
+        return None
+
+    def swapped(self) -> Finding | None:
+        """The first layer, whose channels stand in the wrong order: more than one layer would take the others."""
+        source, axis = self.finding.report.facts.get("source"), self.axis()
+        step = source.step if isinstance(source, Origin) else None
+        if step is None or axis is None or not isinstance(self.takes, int) or not isinstance(self.given, int):
+            return None
+        if self._witnesses(step) < 2:
+            return None
+        found = swapped(step, axis, self.takes, self.given, self.scene.frame)
+        return self.moved(found.decided.place, found.fix, found.decided.frame) if found is not None else None
+
+    def _witnesses(self, maker: Step) -> int:
+        """How many layers want of what one has made the same other number."""
+        found = set()
+        for finding in self.machine.findings:
+            source = finding.report.facts.get("source")
+            same = (
+                isinstance(source, Origin) and source.step is maker and finding.report.facts.get("takes") == self.takes
+            )
+            if same and isinstance(finding.scene, Scene):
+                found.add(id(finding.scene.layer))
+        return len(found)
+
+    def another_rank(self) -> Finding | None:
+        """A Conv1d among layers for images."""
+        facts, trail = self.finding.report.facts, self.finding.trail
+        rank = facts.get("rank")
+        wanted = re.match(r"a ([345])-D input", str(facts.get("takes")))
+        if wanted is None or not trail or not isinstance(rank, int):
+            return None
+        found = of_another_rank(trail[0], rank, int(wanted[1]))
+        return self.moved(found[0], f"write {found[1]}") if found is not None else None
+
+    def too_small(self) -> Finding | None:
+        """Where it stands, with the smallest input of the net that would do."""
+        facts, trail = self.finding.report.facts, self.finding.trail
+        axis, kernel, padded_size = (facts.get(name) for name in ("axis", "kernel", "size"))
+        size = size_at(trail[0], axis) if trail and isinstance(axis, int) else None
+        if not (isinstance(axis, int) and isinstance(kernel, int) and isinstance(padded_size, int)):
+            return None
+        needed = smallest(trail[0], axis, kernel - padded_size + size) if isinstance(size, int) else None
+        if needed is None or not trail[0].parents:
+            return None
+        return self.moved(self.finding.place, f"an input of at least {needed} fits")
 
     def producer(self) -> Finding | None:
         """A layer of another function that gives ``width * 2`` where its consumer takes ``width``."""
@@ -356,6 +477,21 @@ def _leaves(module: Instance) -> Iterator[Instance]:
         yield from _leaves(child)
 
 
+def _is_idle(module: Instance) -> bool:
+    """Is neither a module ever called nor a member of it, as those of a list are one by one?"""
+    return not module.called and not any(leaf.called for leaf in _leaves(module))
+
+
+def _element(step: Step, index: int) -> Place:
+    """One of the tensors that a concatenation is written with, or all of it."""
+    assert step.place is not None
+    node = step.place.node
+    first = node.args[0].value if isinstance(node, cst.Call) and node.args else None
+    if isinstance(first, (cst.Tuple, cst.List)) and len(first.elements) == len(step.parents):
+        return replace(step.place, node=first.elements[index].value)
+    return step.place
+
+
 def _takes(module: Instance) -> object:
     """What the first layer of a module takes."""
     for leaf in _leaves(module):
@@ -389,18 +525,6 @@ def _called_twice(step: Step, module: Instance) -> Iterator[tuple[Step, Place]]:
                 break
             layer = frame.self_value if isinstance(frame.self_value, Instance) else layer
             node = frame.call.node if frame.call is not None else None
-
-
-def _steps(trail: tuple[Step, ...]) -> Iterator[Step]:
-    """The steps that led to a call, the nearest first."""
-    seen: set[int] = set()
-    waiting = list(trail)
-    while waiting and len(seen) < MOST_STEPS:
-        step = waiting.pop(0)
-        if id(step) not in seen:
-            seen.add(id(step))
-            waiting += step.parents
-            yield step
 
 
 def _size(machine: Machine, value: object, axis: int) -> Dim | None:

@@ -23,12 +23,31 @@ def require_channels(op: Op, input: Shape, takes: Dim, at: str = "in_channels") 
         return Shape((*input[:axis], input[-1], *input[axis:-1]), input.step, input.dtype)
     if len(input) == op.n + 1 and _missing_axis(op, input, takes):
         raise CannotTell("an axis is missing")
+    if op.n == 1 and len(input) == 2 and _missing_length(op, input, takes):
+        raise CannotTell("an axis is missing")
     fix = f"{at}={render(given)}" if isinstance(given, int) and at in op.args else None
     if op.is_layer and op.n > 1 and len(input) == op.n + 1 and eq(input[1], takes) is True:
         # Without the leading N torch reads a batch of smaller inputs as one input.
         fix = f"{op.name.rpartition('.')[2][:-2]}{op.n - 1}d for a batch of such inputs"
-    op.fail(catalogue.input_channels(takes=takes, given=given, source=op.origin(input, axis), fix=fix), at)
+    facts = {"takes": takes, "given": given, "source": op.origin(input, axis), "fix": fix}
+    grouped = _grouped(op, given)
+    if grouped:
+        at = "weight"
+    op.fail(catalogue.input_channels(**{**facts, **grouped}), at)
     return input
+
+
+def _grouped(op: Op, given: Dim) -> dict[str, object]:
+    """Of a function with groups, whose weight has the channels of one group only: the numbers, and the weight that
+    would fit."""
+    weight, groups = op.args.get("weight"), op.args.get("groups")
+    if op.is_layer or "transpose" in op.name or not isinstance(weight, Shape) or weight.rest is not None:
+        return {}
+    if not isinstance(groups, int) or groups < 2:
+        return {}
+    fits = isinstance(given, int) and given % groups == 0
+    fix = f"a weight of {Shape((weight[0], given // groups, *weight[2:]))!r}" if fits else None
+    return {"product": f"{render(weight[1])} of the weight {weight!r} * {groups} groups", "fix": fix}
 
 
 def _channels_last(op: Op, input: Shape, takes: Dim) -> bool:
@@ -53,14 +72,35 @@ def _missing_axis(op: Op, input: Shape, takes: Dim) -> bool:
     """An (N, H, W) batch of one-channel images, or a (H, W, ...) that was meant to have a channel axis."""
     if not _is_data(input) or takes != 1:
         return False
-    op.fail(
-        catalogue.missing_axis(
-            rank=len(input),
-            given=input,
-            channels=input[0],
-            takes=takes,
-            missing="the channel axis",
-            fix="x.unsqueeze(1)",
-        )
-    )
+    _miss(op, input, takes, "the channel axis", "x.unsqueeze(1)")
     return True
+
+
+def _missing_length(op: Op, input: Shape, takes: Dim) -> bool:
+    """(N, C) where (N, C, L) was meant: the dimension behind the first has as many channels as the layer takes."""
+    if not op.is_layer or takes == 1 or eq(input[1], takes) is not True:
+        return False
+    samples = render(input[0])
+    batch = f"x.unsqueeze(2) for {samples} samples of length 1"
+    (least,) = _least_sizes(op)
+    if least > 1:
+        batch = f"an input ({samples}, {render(takes)}, L) with L of at least {least}"
+    fix = f"{batch}, or x.t() for one sample of length {samples}"
+    _miss(op, input, takes, "the axis of the length", fix)
+    return True
+
+
+def _least_sizes(op: Op) -> tuple[int, ...]:
+    """The smallest sizes on which the kernel fits, as far as that is known."""
+    padding = op.args.get("padding", 0)
+    values = op.per_axis(
+        op.args.get("kernel_size", 1), op.args.get("dilation", 1), 0 if isinstance(padding, str) else padding
+    )
+    least = [1 + d * (k - 1) - 2 * p for k, d, p in zip(*values)]
+    return tuple(max(size, 1) if isinstance(size, int) else 1 for size in least)
+
+
+def _miss(op: Op, input: Shape, takes: Dim, missing: str, fix: str) -> None:
+    read = {1: "signal", 2: "image"}.get(op.n, "volume")
+    facts = {"rank": len(input), "given": input, "channels": input[0], "takes": takes, "read": read}
+    op.fail(catalogue.missing_axis(**facts, missing=missing, fix=fix))

@@ -117,7 +117,9 @@ def stretches(size: Dim) -> bool | None:
 
 def is_lone(size: Dim) -> bool:
     """Is this a mere ``?``, a number of which nothing is known?"""
-    return isinstance(size, Expr) and dims.render(size) == "?" and len(size.terms) == 1 and len(size.terms[0][0]) == 1
+    if not isinstance(size, Expr) or len(size.terms) != 1 or len(size.terms[0][0]) != 1:
+        return False
+    return any(not symbol.given for symbol in size.symbols)
 
 
 def _alone(op: Op, a: Dim | None, b: Dim | None) -> Dim:

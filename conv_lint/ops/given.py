@@ -41,7 +41,7 @@ def _named(value: object) -> tuple[str | None, str | None]:
             first = value[0]
             known = isinstance(first, Shape) and first.rest is None
             fix = f"unpack it first, its first value is {first!r}" if known else None
-            return f"a {type(value).__name__} of {len(value)} values", fix
+            return f"a {type(value).__name__} of {len(value)} value{'s' * (len(value) != 1)}", fix
         case NoTensor():
             return value.what, value.fix
         case External() if value.name.startswith("torch.nn.") and value.name.rpartition(".")[2][:1].isupper():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from typing import Any
 
 from conv_lint import catalogue, dims
 from conv_lint.dims import Dim, eq, render
@@ -52,8 +53,9 @@ def is_elementwise(op: Op) -> bool:
     return reduction == "none"
 
 
-def misfit(op: Op, problem: str, source: Origin | None = None, at: str = "target") -> None:
-    op.fail(catalogue.loss_shapes(problem=problem, source=source), None if op.is_layer else at)
+def misfit(op: Op, problem: str, source: Origin | None = None, at: str = "target", **facts: object) -> None:
+    """``facts``: the ``left`` and ``right`` shapes, and the sizes ``a`` and ``b`` in which they differ."""
+    op.fail(catalogue.loss_shapes(problem=problem, source=source, **facts), None if op.is_layer else at)
 
 
 def all_known(*shapes: object) -> bool:
@@ -207,10 +209,25 @@ def check_one_shape(op: Op, input: Shape, target: Shape) -> None:
             return
         axis = answers.index(False)
         numbers = f"{render(input[axis])} against {render(target[axis])} in dimension {axis}"
-        misfit(op, f"{problem}: {numbers}", op.origin(input, axis))
+        facts: dict[str, Any] = {"left": tuple(input), "right": tuple(target), "a": input[axis], "b": target[axis]}
+        misfit(op, f"{problem}: {numbers}", op.origin(input, axis), **facts)
         return
     fix = _one_rank(input, target)
-    misfit(op, f"{problem}; write {fix}" if fix else problem, op.origin(input))
+    advice = f"; write {fix}" if fix else _of_classes(op, input, target)
+    misfit(op, f"{problem}{advice}", op.origin(input))
+
+
+def _of_classes(op: Op, input: Shape, target: Shape) -> str:
+    """Several outputs for each sample, and one target: the number of its class."""
+    if len(input) != 2 or len(target) != 1 or eq(input[0], target[0]) is not True:
+        return ""
+    if not isinstance(input[1], int) or input[1] < 2:
+        return ""
+    made = op.origin(input, 1)
+    maker = made.label if made is not None and made.step is not None and made.step.made == -1 else "the model"
+    name = op.name.rpartition(".")[2]
+    other = "nn.CrossEntropyLoss" if op.is_layer else "F.cross_entropy"
+    return f"; class numbers need {other}; for {name} let {maker} give 1 value and squeeze it"
 
 
 def _one_rank(input: Shape, target: Shape) -> str | None:
@@ -297,7 +314,10 @@ def together(
     problem = f"{first} and {second} do not fit: {render(fault.a)} against {render(fault.b)}"
     fix = _one_rank(left, right) if names[0] == "output" and all_known(left, right) else None
     source = op.origin(left, fault.axis) if -fault.axis <= len(left.known) else None
-    misfit(op, f"{problem}; write {fix}" if fix else problem, source, at)
+    facts: dict[str, Any] = {"a": fault.a, "b": fault.b}
+    if all_known(left, right):
+        facts |= {"left": tuple(left), "right": tuple(right)}
+    misfit(op, f"{problem}; write {fix}" if fix else problem, source, at, **facts)
     return out
 
 

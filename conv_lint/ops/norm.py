@@ -72,7 +72,8 @@ def batch_norm(op: Op, input: Shape, running_mean: Arg, running_var: Arg, weight
     elif training is False and (running_mean is None or running_var is None):
         op.fail(catalogue.call_signature(problem="running_mean and running_var are needed unless training=True"))
     if training is True and not op.name.startswith("torch.batch_norm"):
-        _check_values(op, input, (input[0], *input[2:]), "channel", "in training")
+        keeps = op.is_layer and isinstance(running_mean, Shape)
+        _check_values(op, input, (input[0], *input[2:]), "channel", "in training", keeps)
     return input
 
 
@@ -142,12 +143,15 @@ def _counted(op: Op) -> str | None:
     return next((n for n in ("num_features", "num_channels", "num_groups") if n in op.args), None)
 
 
-def _check_values(op: Op, input: Shape, sizes: tuple[Dim, ...], what: str, when: str | None = None) -> None:
-    """One value alone has no variance (torch's ``_verify_batch_size``): CONV305, for known sizes only."""
+def _check_values(
+    op: Op, input: Shape, sizes: tuple[Dim, ...], what: str, when: str | None = None, keeps: bool = False
+) -> None:
+    """One value alone has no variance (torch's ``_verify_batch_size``): CONV305, for known sizes only.  ``keeps``:
+    a layer that keeps statistics, with which it evaluates."""
     if all(isinstance(size, int) for size in sizes) and dims.product(sizes) == 1:
-        op.fail(
-            catalogue.one_value_per_channel(when=when, what=what, given=input, source=op.origin(input)), _counted(op)
-        )
+        facts = {"when": when, "what": what, "given": input, "source": op.origin(input)}
+        fix = f"a batch needs at least 2 samples{', or call model.eval() first' * keeps}" if when else None
+        op.fail(catalogue.one_value_per_channel(**facts, fix=fix), _counted(op))
 
 
 # instance norm ----------------------------------------------------------------------------------------------

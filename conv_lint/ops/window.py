@@ -38,7 +38,7 @@ def slide(
         return op.unknown()
     out = windows(size, span, stride, padding, ceil_mode is not False)
     if dims.lt(size + 2 * padding, span) and (ceil_mode is False or dims.lt(out, 1)):
-        op.fail(catalogue.kernel_too_large(kernel=span, size=size + 2 * padding), "kernel_size")
+        op.fail(catalogue.kernel_too_large(kernel=span, size=size + 2 * padding, axis=axis - op.n), "kernel_size")
         return op.unknown()
     if ceil_mode is None:
         return op.unknown()

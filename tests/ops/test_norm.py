@@ -147,7 +147,8 @@ def test_messages() -> None:
     assert message("torch.nn.BatchNorm1d", [64], Shape((8, 10, 64))).endswith("write x.transpose(1, 2) first")
     assert message("torch.nn.LayerNorm", [64], Shape((8, 64, 5, 5))).endswith("write x.permute(0, 2, 3, 1) first")
     assert message("torch.nn.BatchNorm1d", [64], Shape((1, 64)), training=True) == (
-        "BatchNorm1d in training needs more than one value per channel but is given (1, 64)"
+        "BatchNorm1d in training needs more than one value per channel but is given (1, 64);"
+        " a batch needs at least 2 samples, or call model.eval() first"
     )
     (report,) = evaluate_layer("torch.nn.GroupNorm", [32, 48], {}, Shape((2, 48, 3, 3)))[1]
     assert report.message() == (

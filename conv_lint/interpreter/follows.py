@@ -1,0 +1,83 @@
+"""Findings that say nothing new: of a tensor that an earlier finding has spoken of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from conv_lint import catalogue
+from conv_lint.dims import Expr, render
+from conv_lint.finding import Finding, Origin, Step
+from conv_lint.interpreter.ways import Scene, Scope
+from conv_lint.ops.elementwise import Origins
+
+#: So many steps before the failing call are looked at.
+MOST_STEPS = 150
+#: The findings of tensors that are added or joined.
+OF_JOINS = (catalogue.broadcast, catalogue.concatenate)
+
+
+def news(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings without those that only follow from an earlier one."""
+    kept: list[Finding] = []
+    failed: set[object] = set()
+    pairs: set[object] = set()
+    for finding in findings:
+        pair = _pair(finding)
+        if not (pair in pairs or (_is_dark(finding) and hangs_on(finding, failed))):
+            kept.append(finding)
+        failed.add(call(finding.scene))
+        if pair is not None:
+            pairs.add(pair)
+    return kept
+
+
+def hangs_on(finding: Finding, failed: set[object]) -> bool:
+    """Has one of these calls made what a finding is about?"""
+    return any(call(step.scope) in failed for step in steps(finding.trail))
+
+
+def is_of_input(finding: Finding, wrong: set[object]) -> bool:
+    """Comes a number of a finding from before a call that was given the wrong tensor?"""
+    if not wrong:
+        return False
+    source = finding.report.facts.get("source")
+    sources = [source, source.second] if isinstance(source, Origins) else [source]
+    made = {id(origin.step) for origin in sources if isinstance(origin, Origin)}
+    given = (step.parents for step in steps(finding.trail) if call(step.scope) in wrong)
+    return any(id(step) in made for parents in given for step in steps(parents))
+
+
+def call(scope: object) -> object:
+    """What a step and the finding of a call have in common."""
+    if not isinstance(scope, (Scene, Scope)):
+        return None
+    return id(scope.frame), id(scope.node), id(scope.layer)
+
+
+def steps(trail: tuple[Step, ...]) -> Iterator[Step]:
+    """The steps that led to a call, the nearest first."""
+    seen: set[int] = set()
+    waiting = list(trail)
+    while waiting and len(seen) < MOST_STEPS:
+        step = waiting.pop(0)
+        if id(step) not in seen:
+            seen.add(id(step))
+            waiting += step.parents
+            yield step
+
+
+def _is_dark(finding: Finding) -> bool:
+    """Is one of the sizes that do not fit a mere ``?`` to the reader?"""
+    sizes = (finding.report.facts.get(name) for name in ("a", "b", "given"))
+    return any(isinstance(size, Expr) and render(size) == "?" for size in sizes)
+
+
+def _pair(finding: Finding) -> object:
+    """The two that made sizes which disagree: they also do wherever else the tensors meet."""
+    source, axis = finding.report.facts.get("source"), finding.report.facts.get("axis")
+    if finding.report.rule not in OF_JOINS or not isinstance(source, Origins) or not isinstance(axis, int):
+        return None
+    second = source.second
+    if source.step is None or not isinstance(second, Origin) or second.step is None:
+        return None
+    return frozenset((id(source.step), id(second.step))), min(axis, 2)

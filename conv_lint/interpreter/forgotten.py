@@ -1,0 +1,78 @@
+"""What was made and then forgotten: a tensor whose name got another value, a layer of a block on the way that is never
+called, a layer that hangs nowhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import libcst as cst
+
+from conv_lint.dims import Dim
+from conv_lint.finding import Place, Step
+from conv_lint.interpreter.follows import steps
+from conv_lint.interpreter.objects import Call, Frame, Instance
+from conv_lint.interpreter.unread import is_unread, overwritten
+from conv_lint.interpreter.ways import Scene, Scope, size_at
+from conv_lint.values import Tensor
+
+
+@dataclass(frozen=True)
+class Overwritten:
+    """A tensor that its name has lost before anyone read it, and the expression of the next value."""
+
+    name: str
+    value: Tensor
+    place: Place
+    line: int
+
+
+def overwritten_tensors(scene: Scene, trail: tuple[Step, ...]) -> Iterator[Overwritten]:
+    """Of the running functions, where the next value of the name is on the way to the failing call."""
+    way = {id(step) for step in steps(trail)}
+    for frame, _ in scene.locals:
+        for name, lost, target in overwritten(frame):
+            value, following = frame.bound.get(id(lost)), frame.bound.get(id(target))
+            if value is None or following is None or id(following.step) not in way:
+                continue
+            expression = _assigned_to(frame, target)
+            if expression is not None:
+                yield Overwritten(name, value, frame.place(expression), frame.place(lost).line)
+
+
+def _assigned_to(frame: Frame, target: cst.CSTNode) -> cst.CSTNode | None:
+    """The expression whose value a target gets."""
+    waiting: list[cst.CSTNode] = [frame.function.node] if frame.function is not None else []
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, cst.Assign) and any(t.target is target for t in node.targets):
+            return node.value
+        waiting += node.children
+    return None
+
+
+def passed(step: Step, axis: int, size: Dim) -> Iterator[tuple[Instance, Place]]:
+    """The modules through which a size came unchanged, the last one first, each with the last call in its function."""
+    seen: set[int] = set()
+    for point in reversed(list(step.way())):
+        if size_at(point, axis) != size or not isinstance(point.scope, Scope):
+            return
+        node = point.scope.node
+        for frame in point.scope.frame.stack():
+            module = frame.self_value
+            if isinstance(module, Instance) and module.is_module and id(module) not in seen and node is not None:
+                seen.add(id(module))
+                yield module, frame.place(node)
+            node = frame.call.node if frame.call is not None else None
+
+
+def unattached(user: Frame) -> Iterator[tuple[str, Instance, Call]]:
+    """Layers that a function has made and given to nobody, with the call that makes the block that fails."""
+    block = user.self_value
+    call = block.call if isinstance(block, Instance) else None
+    while call is not None:
+        for name, value in call.frame.locals.items():
+            is_free = isinstance(value, Instance) and value.is_module and value.owner is None and not value.called
+            if isinstance(value, Instance) and is_free and is_unread(call.frame, name):
+                yield name, value, call
+        call = call.frame.call
