@@ -215,6 +215,21 @@ def no_module(machine: Machine, frame: Frame, node: cst.CSTNode | None, containe
     return True
 
 
+def no_modules(machine: Machine, frame: Frame, node: cst.CSTNode | None, container: Instance, value: Value) -> bool:
+    """Report ``ModuleList(4)`` and ``ModuleList(layer)``: one thing where several layers are wanted."""
+    kind = container.torch_name.rpartition(".")[2]
+    if kind not in ("ModuleList", "ModuleDict") or not isinstance(container.cls, External) or value is False:
+        return False
+    is_layer = isinstance(value, Instance) and value.torch_name in ops.LAYERS and isinstance(value.cls, External)
+    if not (is_layer or isinstance(value, (int, float))) or node is None or not is_certain(machine, frame):
+        return False
+    given, fix = (
+        (f"one layer, {value.class_name}", "write a list") if isinstance(value, Instance) else (repr(value), None)
+    )
+    report(machine, frame, node, catalogue.not_a_module(layer=kind, given=given, fix=fix))
+    return True
+
+
 def _no_module(machine: Machine, value: Value) -> tuple[str | None, str | None]:
     from conv_lint.interpreter import tensors
 

@@ -68,7 +68,10 @@ def _fill(
     values = arguments.args
     if name != "torch.nn.Sequential" or (len(values) == 1 and isinstance(machine.resolve(values[0]), Dict)):
         for value in [*values, *arguments.kwargs.values()]:
-            add_all(machine, container, value)
+            if faults.no_modules(machine, frame, node, container, machine.resolve(value)):
+                container.open = _HOLDS_OTHERS
+            else:
+                add_all(machine, container, value)
         for (_, value), place in zip(_entries(container), _elements(node)):
             if faults.no_module(machine, frame, place, container, machine.resolve(value)):
                 container.open = _HOLDS_OTHERS
