@@ -51,23 +51,17 @@ def _layer(value: Instance) -> str | None:
     bases = [base for base in value.cls.mro if isinstance(base, Class)]
     plain = all(base.node is not None and not base.node.keywords and not base.node.decorators for base in bases)
     own = {name for base in bases for name in base.attrs}
-    if value.torch_name != "torch.nn.Module" or not plain or own & _PROTOCOLS or any(map(_is_operator, own)):
+    if value.torch_name != "torch.nn.Module" or not plain or any(map(_is_protocol, own)):
         return None
     return value.class_name
 
 
-_PROTOCOLS = frozenset({"__iter__", "__getitem__", "__len__", "__getattr__", "__getattribute__", "__class_getitem__"})
+#: Methods of Python's that do not make a class act as a container or as a number.
+_HARMLESS = frozenset("__init__ __call__ __doc__ __module__ __repr__ __str__ __constants__ __annotations__".split())
 
 
-def _is_operator(name: str) -> bool:
-    return name.startswith("__") and name not in (
-        "__init__",
-        "__call__",
-        "__doc__",
-        "__module__",
-        "__repr__",
-        "__str__",
-    )
+def _is_protocol(name: str) -> bool:
+    return name.startswith("__") and name not in _HARMLESS
 
 
 def _is_placeholder(value: Value) -> bool:
