@@ -63,7 +63,7 @@ def check(machine: Machine, frame: Frame, node: cst.CSTNode | None, called: Valu
     try:
         signature.bind(arguments.args, arguments.kwargs)
     except TypeError as error:
-        if passes_on_nothing(machine, node) and str(error).startswith("missing"):
+        if passes_on_nothing(machine, frame, node) and str(error).startswith("missing"):
             return
         _report(machine, frame, node, called, function, is_bound, str(error))
 
@@ -77,7 +77,7 @@ def _check_torch(
     if row is None or name in OTHER_FORMS or not name.startswith("torch.") or not faults.is_certain(machine, frame):
         return
     problem = torch_problem(row.signature, args, arguments.kwargs)
-    if problem is None or (problem.startswith("missing") and passes_on_nothing(machine, node)):
+    if problem is None or (problem.startswith("missing") and passes_on_nothing(machine, frame, node)):
         return
     report = catalogue.call_signature(layer=name.rpartition(".")[2], problem=problem)
     faults.report(machine, frame, node, report)
@@ -112,9 +112,51 @@ def torch_problem(signature: Signature, args: Sequence[object], kwargs: Mapping[
     return f"missing argument {star!r}"
 
 
-def passes_on_nothing(machine: Machine, node: cst.CSTNode | None) -> bool:
+def passes_on_nothing(machine: Machine, frame: Frame, node: cst.CSTNode | None) -> bool:
     """Does a call pass on ``*args`` or ``**kwargs``, of which a call that the checker makes up gives none?"""
-    return machine.by_default and isinstance(node, cst.Call) and any(argument.star for argument in node.args)
+    if not machine.by_default or not isinstance(node, cst.Call):
+        return False
+    return any(argument.star and not _is_spelt_out(frame, argument) for argument in node.args)
+
+
+def _is_spelt_out(frame: Frame, argument: cst.Arg) -> bool:
+    """Is a starred argument a display, or a name for one that the function uses for nothing else?
+
+    ``dd = {"device": device, "dtype": dtype}`` holds these two, whatever the function was given.
+    """
+    value = argument.value
+    if not isinstance(value, cst.Name) or argument.star != "**":
+        return _is_display(value)
+    if frame.function is None or not isinstance(frame.function.node, cst.FunctionDef):
+        return False
+    made: list[cst.BaseExpression] = []
+    return _uses(frame.function.node, value.value, made) == 0 and len(made) == 1 and _is_display(made[0])
+
+
+def _is_display(node: cst.BaseExpression) -> bool:
+    match node:
+        case cst.Dict(elements=elements):
+            return not any(isinstance(e, cst.StarredDictElement) for e in elements)
+        case cst.List(elements=elements) | cst.Tuple(elements=elements):
+            return not any(isinstance(e, cst.StarredElement) for e in elements)
+        case cst.Call(func=cst.Name(value="dict"), args=arguments):
+            return all(argument.keyword is not None for argument in arguments)
+    return False
+
+
+def _uses(node: cst.CSTNode, name: str, made: list[cst.BaseExpression]) -> int:
+    """How often a name is used but to unpack it in a call; what is assigned to it alone is put into ``made``."""
+    match node:
+        case cst.Arg(star="**", value=cst.Name(value=found)) if found == name:
+            return 0
+        case cst.Assign(targets=[cst.AssignTarget(target=cst.Name(value=found))], value=value) if found == name:
+            made.append(value)
+            return _uses(value, name, made)
+        case cst.Name(value=found):
+            return found == name
+        case cst.Attribute(value=value):
+            return _uses(value, name, made)
+    return sum(_uses(child, name, made) for child in node.children)
 
 
 def _function_of(machine: Machine, called: Value) -> tuple[Function | None, bool]:

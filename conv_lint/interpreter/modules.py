@@ -152,7 +152,7 @@ def _build(
         bound = row.signature.bind([tensors.to_rule(machine, a) for a in arguments.args], given)
     except TypeError as error:
         instance.open = f"{label}: {error}"
-        if node is not None and not (arity.passes_on_nothing(machine, node) and str(error).startswith("missing")):
+        if node is not None and not (arity.passes_on_nothing(machine, frame, node) and str(error).startswith("missing")):
             locate.report_at(machine, frame, node, catalogue.call_signature(layer=label, problem=str(error)))
         return
     tensors.weigh(machine, bound)
@@ -245,7 +245,7 @@ def _run_layer(
             {k: tensors.to_rule(machine, v) for k, v in arguments.kwargs.items()},
         )
     except TypeError as error:
-        made_up = str(error).startswith("missing") and arity.passes_on_nothing(machine, node)
+        made_up = str(error).startswith("missing") and arity.passes_on_nothing(machine, frame, node)
         if isinstance(node, cst.Call) and not made_up and faults.is_certain(machine, frame):
             faults.report(machine, frame, node, catalogue.call_signature(layer=label, problem=str(error)))
         return machine.unknown(f"{label}: {error}", frame, node)
