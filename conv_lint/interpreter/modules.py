@@ -152,7 +152,8 @@ def _build(
         bound = row.signature.bind([tensors.to_rule(machine, a) for a in arguments.args], given)
     except TypeError as error:
         instance.open = f"{label}: {error}"
-        if node is not None and not (arity.passes_on_nothing(machine, frame, node) and str(error).startswith("missing")):
+        made_up = str(error).startswith("missing") and arity.passes_on_nothing(machine, frame, node)
+        if node is not None and not made_up:
             locate.report_at(machine, frame, node, catalogue.call_signature(layer=label, problem=str(error)))
         return
     tensors.weigh(machine, bound)
