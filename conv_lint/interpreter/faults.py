@@ -39,10 +39,10 @@ def is_certain(machine: Machine, frame: Frame, strictly: bool = False) -> bool:
         return False
     if machine.is_example or frame.tree is not machine.tree or (strictly and machine.by_default):
         return False
-    return not any(_may_have_left(scope) for scope in frame.stack())
+    return not any(may_have_left(scope) for scope in frame.stack())
 
 
-def _may_have_left(frame: Frame) -> bool:
+def may_have_left(frame: Frame) -> bool:
     """Has a branch of a running function left it early, or is it one whose errors are answers?"""
     if frame.function is not None and frame.function.name in _PROTOCOLS:
         return True
