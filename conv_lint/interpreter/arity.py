@@ -8,7 +8,7 @@ import libcst as cst
 
 from conv_lint import catalogue, ops
 from conv_lint.finding import Origin
-from conv_lint.interpreter import faults
+from conv_lint.interpreter import faults, tensors
 from conv_lint.interpreter.calls import Arguments
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import BoundMethod, Class, Frame, Function, Instance, Method, Partial
@@ -92,8 +92,8 @@ def _of_torch(machine: Machine, called: External | Method, args: list[Value]) ->
         return "", args
     if called.name in _SHARED and any(word in machine.tree.text for word in _FOREIGN):
         return "", args
-    if called.name == "split" and not receiver.sure:
-        return "", args
+    if called.name == "split" and not tensors.is_surely_one(machine, receiver):
+        return "", args  # a text has it too
     return f"torch.Tensor.{called.name}", [receiver, *args]
 
 

@@ -65,7 +65,10 @@ def _is_protocol(name: str) -> bool:
 
 
 def _is_placeholder(value: Value) -> bool:
-    """Is it what an option holds until somebody gives it: ``None``, 0, an empty text?"""
+    """Is it what an option holds until somebody gives it: ``None``, 0, an empty text?
+
+    The command line may, though without it the program fails.
+    """
     return not isinstance(value, Instance) and not (value.items if isinstance(value, List) else value)
 
 
@@ -154,7 +157,7 @@ def refuse_arguments(machine: Machine, frame: Frame, node: cst.Call, function: V
 
 
 def _report(machine: Machine, frame: Frame, node: cst.CSTNode | None, values: Sequence[Value], problem: str) -> bool:
-    if node is None or not faults.is_certain(machine, frame, strictly=any(map(_is_placeholder, values))):
+    if node is None or any(map(_is_placeholder, values)) or not faults.is_certain(machine, frame):
         return False
     faults.report(machine, frame, node, catalogue.wrong_type(layer=faults.shown(frame, node), problem=problem))
     return True
