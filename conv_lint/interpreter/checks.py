@@ -91,12 +91,15 @@ def _is_written(machine: Machine, frame: Frame, node: cst.CSTNode) -> bool:
         case cst.Name(value="True" | "False" | "None" | "len" | "str" | "int" | "min" | "max"):
             return True
         case cst.Name(value=name):
-            if name not in frame.arguments:
+            scope: Frame | None = frame
+            while scope is not None and name not in scope.locals:
+                scope = scope.parent
+            if scope is None or name not in scope.arguments:
                 return False
-            expression, caller = frame.arguments[name]
+            expression, caller = scope.arguments[name]
             if caller is not None:
                 return _is_written(machine, caller, expression)
-            return _is_number(expression) or _leaves_out(machine, frame)
+            return _is_number(expression) or _leaves_out(machine, scope)
         case cst.Attribute() | cst.Lambda() | cst.FormattedString():
             return False
     return all(_is_written(machine, frame, child) for child in node.children)
