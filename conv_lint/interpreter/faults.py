@@ -221,7 +221,9 @@ def no_modules(machine: Machine, frame: Frame, node: cst.CSTNode | None, contain
     if kind not in ("ModuleList", "ModuleDict") or not isinstance(container.cls, External) or value is False:
         return False
     is_layer = isinstance(value, Instance) and value.torch_name in ops.LAYERS and isinstance(value.cls, External)
-    if not (is_layer or isinstance(value, (int, float))) or node is None or not is_certain(machine, frame):
+    if not (is_layer or isinstance(value, (int, float))) or node is None:
+        return False
+    if not is_certain(machine, frame, strictly=not is_layer):
         return False
     given, fix = (
         (f"one layer, {value.class_name}", "write a list") if isinstance(value, Instance) else (repr(value), None)

@@ -157,7 +157,11 @@ def refuse_arguments(machine: Machine, frame: Frame, node: cst.Call, function: V
 
 
 def _report(machine: Machine, frame: Frame, node: cst.CSTNode | None, values: Sequence[Value], problem: str) -> bool:
-    if node is None or any(map(_is_placeholder, values)) or not faults.is_certain(machine, frame):
+    if node is None or any(map(_is_placeholder, values)):
+        return False
+    # What an option has by default may be of another type than what everybody gives.
+    is_own = isinstance(node, (cst.Integer, cst.Float)) or all(isinstance(value, Instance) for value in values)
+    if not faults.is_certain(machine, frame, strictly=not is_own):
         return False
     faults.report(machine, frame, node, catalogue.wrong_type(layer=faults.shown(frame, node), problem=problem))
     return True
