@@ -311,6 +311,11 @@ own_check = Rule(
     "own-check",
     "{layer}: {problem}[ ({values})]",
 )
+wrong_type = Rule(
+    "CONV605",
+    "wrong-type",
+    "{layer}: {problem}",
+)
 
 # 9xx: the checker's own notes -------------------------------------------------------------------------------
 

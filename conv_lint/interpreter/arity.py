@@ -1,20 +1,20 @@
-"""Do the arguments of a call fit the parameters of the file's own function, class or ``forward``?"""
+"""Do the arguments of a call fit the parameters of the file's own function, class or ``forward``, or of torch's?"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import libcst as cst
 
-from conv_lint import catalogue
+from conv_lint import catalogue, ops
 from conv_lint.finding import Origin
-from conv_lint.interpreter import faults
+from conv_lint.interpreter import faults, tensors
 from conv_lint.interpreter.calls import Arguments
 from conv_lint.interpreter.machine import Machine
-from conv_lint.interpreter.objects import BoundMethod, Class, Frame, Function, Instance, Partial
+from conv_lint.interpreter.objects import BoundMethod, Class, Frame, Function, Instance, Method, Partial
 from conv_lint.ops.rule import NUMPY_NAMES, Signature
 from conv_lint.tree import dotted
-from conv_lint.values import Value
+from conv_lint.values import External, Tensor, Value
 
 #: Decorators that leave the parameters as they are, by their last name.
 _TRANSPARENT = frozenset(
@@ -22,6 +22,20 @@ _TRANSPARENT = frozenset(
 )
 #: No longer list of parameters is shown in a message.
 SHOWN = 60
+#: Functions that may be called with no tensors at all name them so; of others torch wants one number at least.
+_NO_TENSORS = frozenset({"tensors", "operands", "matrices"})
+#: Keywords that one form or another of torch's functions takes, though the rows do not list them.
+TOLERATED = frozenset(
+    "out memory_format non_blocking generator pin_memory layout requires_grad device dtype inplace _stacklevel names"
+    " axis keepdims x x1 x2 a b l n t i idx list y input other tensor tensors tensor2 batch2 value values indices"
+    " sections split_size_or_sections tensor_indices_or_sections qtensor qtensors dimension divisor dividend size shape"
+    " dims repeats sizes copy reverse rcond tol max min A out_dtype self correction unbiased".split()
+)
+#: Functions of which another form takes less than the row says: ``arange(end=3)``, ``repeat_interleave(repeats)``.
+OTHER_FORMS = frozenset({"torch.arange", "torch.repeat_interleave", "torch.einsum"})
+#: Methods that arrays, pictures or texts have too, with other parameters.
+_SHARED = frozenset("split view reshape transpose swapaxes put take dot cumsum cumprod repeat".split())
+_FOREIGN = ("numpy", "PIL", "pandas", "jax", "tensorflow", "cv2")
 
 
 def check(machine: Machine, frame: Frame, node: cst.CSTNode | None, called: Value, arguments: Arguments) -> None:
@@ -35,6 +49,9 @@ def check(machine: Machine, frame: Frame, node: cst.CSTNode | None, called: Valu
     while isinstance(called, Partial):
         arguments = Arguments([*called.args, *arguments.args], {**called.kwargs, **arguments.kwargs})
         called = called.function
+    if isinstance(called, (External, Method)):
+        _check_torch(machine, frame, node, called, arguments)
+        return
     function, is_bound = _function_of(machine, called)
     if function is None or not faults.is_certain(machine, frame):
         return
@@ -46,14 +63,100 @@ def check(machine: Machine, frame: Frame, node: cst.CSTNode | None, called: Valu
     try:
         signature.bind(arguments.args, arguments.kwargs)
     except TypeError as error:
-        if passes_on_nothing(machine, node) and str(error).startswith("missing"):
+        if passes_on_nothing(machine, frame, node) and str(error).startswith("missing"):
             return
         _report(machine, frame, node, called, function, is_bound, str(error))
 
 
-def passes_on_nothing(machine: Machine, node: cst.CSTNode | None) -> bool:
+def _check_torch(
+    machine: Machine, frame: Frame, node: cst.Call, called: External | Method, arguments: Arguments
+) -> None:
+    """A function or method of torch that lacks an argument, or is given one by a name that it does not know."""
+    name, args = _of_torch(machine, called, arguments.args)
+    row = ops.FUNCTIONS.get(name)
+    if row is None or name in OTHER_FORMS or not name.startswith("torch.") or not faults.is_certain(machine, frame):
+        return
+    problem = torch_problem(row.signature, args, arguments.kwargs)
+    if problem is None or (problem.startswith("missing") and passes_on_nothing(machine, frame, node)):
+        return
+    report = catalogue.call_signature(layer=name.rpartition(".")[2], problem=problem)
+    faults.report(machine, frame, node, report)
+
+
+def _of_torch(machine: Machine, called: External | Method, args: list[Value]) -> tuple[str, list[Value]]:
+    """The full name of what is called, and its arguments with the receiver; no name if it may be somebody else's."""
+    if isinstance(called, External):
+        return called.name, args
+    receiver = machine.resolve(called.receiver)
+    if not isinstance(receiver, Tensor):
+        return "", args
+    if called.name in _SHARED and any(word in machine.tree.text for word in _FOREIGN):
+        return "", args
+    if called.name == "split" and not tensors.is_surely_one(machine, receiver):
+        return "", args  # a text has it too
+    return f"torch.Tensor.{called.name}", [receiver, *args]
+
+
+def torch_problem(signature: Signature, args: Sequence[object], kwargs: Mapping[str, object]) -> str | None:
+    """What torch has against the arguments, as far as it concerns their names and number; too many may be another
+    form of the function."""
+    try:
+        bound = signature.bind(args, kwargs)
+    except TypeError as error:
+        text = str(error)
+        is_odd = text.startswith("unexpected") and not TOLERATED.intersection(kwargs)
+        return text if text.startswith("missing") or is_odd else None
+    star = signature.star
+    if star is None or star in _NO_TENSORS or signature.double_star or bound[star] != ():
+        return None
+    return f"missing argument {star!r}"
+
+
+def passes_on_nothing(machine: Machine, frame: Frame, node: cst.CSTNode | None) -> bool:
     """Does a call pass on ``*args`` or ``**kwargs``, of which a call that the checker makes up gives none?"""
-    return machine.by_default and isinstance(node, cst.Call) and any(argument.star for argument in node.args)
+    if not machine.by_default or not isinstance(node, cst.Call):
+        return False
+    return any(argument.star and not _is_spelt_out(frame, argument) for argument in node.args)
+
+
+def _is_spelt_out(frame: Frame, argument: cst.Arg) -> bool:
+    """Is a starred argument a display, or a name for one that the function uses for nothing else?
+
+    ``dd = {"device": device, "dtype": dtype}`` holds these two, whatever the function was given.
+    """
+    value = argument.value
+    if not isinstance(value, cst.Name) or argument.star != "**":
+        return _is_display(value)
+    if frame.function is None or not isinstance(frame.function.node, cst.FunctionDef):
+        return False
+    made: list[cst.BaseExpression] = []
+    return _uses(frame.function.node, value.value, made) == 0 and len(made) == 1 and _is_display(made[0])
+
+
+def _is_display(node: cst.BaseExpression) -> bool:
+    match node:
+        case cst.Dict(elements=elements):
+            return not any(isinstance(e, cst.StarredDictElement) for e in elements)
+        case cst.List(elements=elements) | cst.Tuple(elements=elements):
+            return not any(isinstance(e, cst.StarredElement) for e in elements)
+        case cst.Call(func=cst.Name(value="dict"), args=arguments):
+            return all(argument.keyword is not None for argument in arguments)
+    return False
+
+
+def _uses(node: cst.CSTNode, name: str, made: list[cst.BaseExpression]) -> int:
+    """How often a name is used but to unpack it in a call; what is assigned to it alone is put into ``made``."""
+    match node:
+        case cst.Arg(star="**", value=cst.Name(value=found)) if found == name:
+            return 0
+        case cst.Assign(targets=[cst.AssignTarget(target=cst.Name(value=found))], value=value) if found == name:
+            made.append(value)
+            return _uses(value, name, made)
+        case cst.Name(value=found):
+            return found == name
+        case cst.Attribute(value=value):
+            return _uses(value, name, made)
+    return sum(_uses(child, name, made) for child in node.children)
 
 
 def _function_of(machine: Machine, called: Value) -> tuple[Function | None, bool]:

@@ -8,7 +8,7 @@ import libcst as cst
 
 from conv_lint import dims
 from conv_lint.dims import Dim, Expr
-from conv_lint.interpreter import attributes, faults, locate, tensors
+from conv_lint.interpreter import attributes, faults, kinds, locate, tensors
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Instance, Sizes
 from conv_lint.interpreter.sequences import items_of
@@ -132,6 +132,7 @@ def unpacked(
     if items is None and isinstance(value, Tensor):
         return [tensors.piece(machine, value, i) for i in range(count)]
     if items is None:
+        kinds.refuse_iterating(machine, frame, node, value, kinds.NOT_UNPACKED)
         if isinstance(value, Unknown):
             return [value.part(("item", i), lambda: Unknown(value.reason)) for i in range(count)]
         return [Unknown("unpacked from something unknown") for _ in range(count)]

@@ -55,7 +55,7 @@ class Arguments:
 
 def evaluate_call(machine: Machine, frame: Frame, node: cst.Call) -> Value:
     """The value of a call expression."""
-    from conv_lint.interpreter import arity, faults
+    from conv_lint.interpreter import arity, faults, kinds
     from conv_lint.interpreter.expressions import evaluate
 
     function = evaluate(machine, frame, node.func)
@@ -66,11 +66,14 @@ def evaluate_call(machine: Machine, frame: Frame, node: cst.Call) -> Value:
         faults.share(machine, [*arguments.args, *arguments.kwargs.values()])
         return machine.unknown(f"called with {arguments.open}", frame, node)
     arity.check(machine, frame, node, function, arguments)
+    if kinds.refuse_arguments(machine, frame, node, function, arguments):
+        return Unknown("a call that Python refuses")
     return call_with(machine, frame, node, function, arguments)
 
 
 def evaluate_arguments(machine: Machine, frame: Frame, nodes: Sequence[cst.Arg]) -> Arguments:
     """The arguments of a call, ``*`` and ``**`` unpacked."""
+    from conv_lint.interpreter import kinds
     from conv_lint.interpreter.expressions import evaluate
 
     out = Arguments()
@@ -80,6 +83,7 @@ def evaluate_arguments(machine: Machine, frame: Frame, nodes: Sequence[cst.Arg])
         if argument.star == "*":
             items = items_of(machine, value) if not displaced else None
             if items is None:
+                kinds.refuse_iterating(machine, frame, argument.value, value, kinds.NOT_STARRED)
                 out.open = "unknown positional arguments"
                 displaced = True
                 continue

@@ -1,7 +1,8 @@
 """The file's own checks: a ``raise`` behind an ``if``, an ``assert``, that refuse what the file itself gives.
 
-Only where every operand of the condition is known exactly, the line is reached by the file's own calls, and a module
-is being built or called.  Whatever else fails may be meant to.
+Only where every operand of the condition is known exactly, the line is reached for sure, and a module is being built or
+called.  In a call that the checker makes up, and in a class of another file, every operand must have been written down
+in a call of the linted file (or left to its default there).  Whatever else fails may be meant to.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterable, Sequence
 import libcst as cst
 
 from conv_lint import catalogue
-from conv_lint.interpreter import faults
+from conv_lint.interpreter import arity, faults
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import Frame, Instance
 from conv_lint.values import List, Value
@@ -60,13 +61,60 @@ def _raise_of(body: cst.BaseSuite) -> cst.Raise | None:
 
 
 def _is_meant(machine: Machine, frame: Frame) -> bool:
-    """Is a module of the file being built or called here, by the file itself, in no test of errors?"""
-    if frame.function is None or not faults.is_certain(machine, frame, strictly=True):
+    """Is a module being built or called here for sure, in no test of errors?"""
+    if frame.function is None or not _is_reached(machine, frame):
         return False
     stack = list(frame.stack())
     if any(f.function is not None and _WANTS_ERRORS.search(f.function.name) for f in stack):
         return False
     return any(isinstance(f.self_value, Instance) and f.self_value.is_module for f in stack)
+
+
+def _is_reached(machine: Machine, frame: Frame) -> bool:
+    """Does the linted file reach the line, or is it in the constructor of another file's class that it calls?"""
+    if frame.tree is machine.tree:
+        return faults.is_certain(machine, frame)
+    call = frame.call
+    if call is None or not isinstance(call.node, cst.Call) or frame.function is None:
+        return False
+    is_constructor = frame.function.name == "__init__" and not faults.may_have_left(frame)
+    return is_constructor and faults.is_certain(machine, call.frame)
+
+
+def _is_written(machine: Machine, frame: Frame, node: cst.CSTNode) -> bool:
+    """Was every operand of an expression written down in a call that the code makes, or left to its default there?
+
+    What a call that the checker makes up leaves to its default, somebody else may give.  A positive number stands for
+    itself even so; 0, a text or ``None`` may say that it has to be given.
+    """
+    match node:
+        case cst.Name(value="True" | "False" | "None" | "len" | "str" | "int" | "min" | "max"):
+            return True
+        case cst.Name(value=name):
+            scope: Frame | None = frame
+            while scope is not None and name not in scope.locals:
+                scope = scope.parent
+            if scope is None or name not in scope.arguments:
+                return False
+            expression, caller = scope.arguments[name]
+            if caller is not None:
+                return _is_written(machine, caller, expression)
+            return _is_number(expression) or _leaves_out(machine, scope)
+        case cst.Attribute() | cst.Lambda() | cst.FormattedString():
+            return False
+    return all(_is_written(machine, frame, child) for child in node.children)
+
+
+def _is_number(node: cst.CSTNode) -> bool:
+    return isinstance(node, (cst.Integer, cst.Float)) and node.evaluated_value != 0
+
+
+def _leaves_out(machine: Machine, frame: Frame) -> bool:
+    """Does the code itself call the function, and leave to their defaults what it does not give?"""
+    call = frame.call
+    if call is None or not isinstance(call.node, cst.Call):
+        return False
+    return not arity.passes_on_nothing(machine, call.frame, call.node)
 
 
 def _report(
@@ -75,12 +123,17 @@ def _report(
     values: dict[str, Value] = {}
     if not all(_is_exact(machine, frame, test, values) for test in tests) or not values:
         return
+    is_made_up = machine.by_default or frame.tree is not machine.tree
+    if is_made_up and not all(_is_written(machine, frame, test) for test in tests):
+        return
     shown = ", ".join(f"{name}={_plain(value)!r}" for name, value in list(values.items())[:SHOWN])
     module = frame.self_value
     layer = module.class_name if isinstance(module, Instance) else frame.function.name if frame.function else "?"
     report = catalogue.own_check(layer=layer, problem=problem, values=shown)
     call = frame.call if frame.function is not None and frame.function.name == "__init__" else None
-    if call is not None and call.frame.tree is machine.tree and isinstance(call.node, cst.Call):
+    if machine.by_default and any(found.message == report.message(machine.tree.path) for found in machine.findings):
+        return  # what the file's own calls have shown
+    if call is not None and call.frame.tree is machine.tree and _leaves_out(machine, frame):
         faults.report(machine, call.frame, call.node, report)  # what is given is wrong, not the check
     else:
         faults.report(machine, frame, node, report)

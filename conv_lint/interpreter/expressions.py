@@ -11,7 +11,7 @@ from typing import Any
 import libcst as cst
 
 from conv_lint.dims import Expr, eq
-from conv_lint.interpreter import attributes, operators, suppose
+from conv_lint.interpreter import attributes, kinds, operators, suppose
 from conv_lint.interpreter.machine import Flow, Machine, PythonRaise
 from conv_lint.interpreter.namespace import LazyImport
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Instance
@@ -114,6 +114,7 @@ def elements(
             continue
         items = items_of(machine, value)
         if items is None:
+            kinds.refuse_iterating(machine, frame, element.value, value, kinds.NOT_STARRED)
             return out, "unpacks unknown items"
         out.extend(items)
     return out, None
@@ -178,6 +179,7 @@ def _rounds(machine: Machine, frame: Frame, node: Any, loop: cst.CompFor, out: l
     over = suppose.items(machine, evaluate(machine, frame, loop.iter))
     items = items_of(machine, over)
     if items is None or len(items) > machine.limits.rounds:
+        kinds.refuse_iterating(machine, frame, loop.iter, over)
         reason = over.reason if isinstance(over, Unknown) else "runs over unknown items"
         assign(machine, frame, loop.target, Unknown(reason))
         if _changes(node):

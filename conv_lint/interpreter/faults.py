@@ -39,10 +39,10 @@ def is_certain(machine: Machine, frame: Frame, strictly: bool = False) -> bool:
         return False
     if machine.is_example or frame.tree is not machine.tree or (strictly and machine.by_default):
         return False
-    return not any(_may_have_left(scope) for scope in frame.stack())
+    return not any(may_have_left(scope) for scope in frame.stack())
 
 
-def _may_have_left(frame: Frame) -> bool:
+def may_have_left(frame: Frame) -> bool:
     """Has a branch of a running function left it early, or is it one whose errors are answers?"""
     if frame.function is not None and frame.function.name in _PROTOCOLS:
         return True
@@ -213,6 +213,23 @@ def no_module(machine: Machine, frame: Frame, node: cst.CSTNode | None, containe
     if what is None or node is None or not is_certain(machine, frame):
         return False
     report(machine, frame, node, catalogue.not_a_module(layer=kind, given=what, fix=fix))
+    return True
+
+
+def no_modules(machine: Machine, frame: Frame, node: cst.CSTNode | None, container: Instance, value: Value) -> bool:
+    """Report ``ModuleList(4)`` and ``ModuleList(layer)``: one thing where several layers are wanted."""
+    kind = container.torch_name.rpartition(".")[2]
+    if kind not in ("ModuleList", "ModuleDict") or not isinstance(container.cls, External) or value is False:
+        return False
+    is_layer = isinstance(value, Instance) and value.torch_name in ops.LAYERS and isinstance(value.cls, External)
+    if not (is_layer or isinstance(value, (int, float))) or node is None:
+        return False
+    if not is_certain(machine, frame, strictly=not is_layer):
+        return False
+    given, fix = (
+        (f"one layer, {value.class_name}", "write a list") if isinstance(value, Instance) else (repr(value), None)
+    )
+    report(machine, frame, node, catalogue.not_a_module(layer=kind, given=given, fix=fix))
     return True
 
 

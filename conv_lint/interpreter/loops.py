@@ -8,7 +8,7 @@ from typing import Any
 import libcst as cst
 
 from conv_lint.dims import Expr
-from conv_lint.interpreter import assign, suppose
+from conv_lint.interpreter import assign, kinds, suppose
 from conv_lint.interpreter.journal import join_states
 from conv_lint.interpreter.machine import Flow, Machine, PythonRaise
 from conv_lint.interpreter.objects import Class, Frame, Instance
@@ -111,6 +111,7 @@ def for_each(machine: Machine, frame: Frame, node: cst.For, over: Value) -> Flow
         )
     items = items_of(machine, over)
     if items is None or len(items) > machine.limits.rounds:
+        kinds.refuse_iterating(machine, frame, node.iter, over)
         element = _element(machine, over)
 
         def one_round() -> Flow | None:

@@ -68,7 +68,10 @@ def _fill(
     values = arguments.args
     if name != "torch.nn.Sequential" or (len(values) == 1 and isinstance(machine.resolve(values[0]), Dict)):
         for value in [*values, *arguments.kwargs.values()]:
-            add_all(machine, container, value)
+            if faults.no_modules(machine, frame, node, container, machine.resolve(value)):
+                container.open = _HOLDS_OTHERS
+            else:
+                add_all(machine, container, value)
         for (_, value), place in zip(_entries(container), _elements(node)):
             if faults.no_module(machine, frame, place, container, machine.resolve(value)):
                 container.open = _HOLDS_OTHERS
@@ -149,7 +152,8 @@ def _build(
         bound = row.signature.bind([tensors.to_rule(machine, a) for a in arguments.args], given)
     except TypeError as error:
         instance.open = f"{label}: {error}"
-        if node is not None and not (arity.passes_on_nothing(machine, node) and str(error).startswith("missing")):
+        made_up = str(error).startswith("missing") and arity.passes_on_nothing(machine, frame, node)
+        if node is not None and not made_up:
             locate.report_at(machine, frame, node, catalogue.call_signature(layer=label, problem=str(error)))
         return
     tensors.weigh(machine, bound)
@@ -242,7 +246,7 @@ def _run_layer(
             {k: tensors.to_rule(machine, v) for k, v in arguments.kwargs.items()},
         )
     except TypeError as error:
-        made_up = str(error).startswith("missing") and arity.passes_on_nothing(machine, node)
+        made_up = str(error).startswith("missing") and arity.passes_on_nothing(machine, frame, node)
         if isinstance(node, cst.Call) and not made_up and faults.is_certain(machine, frame):
             faults.report(machine, frame, node, catalogue.call_signature(layer=label, problem=str(error)))
         return machine.unknown(f"{label}: {error}", frame, node)

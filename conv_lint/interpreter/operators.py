@@ -11,7 +11,7 @@ import libcst as cst
 
 from conv_lint import catalogue, dims, ops
 from conv_lint.dims import Expr
-from conv_lint.interpreter import faults, locate, suppose, tensors
+from conv_lint.interpreter import faults, kinds, locate, suppose, tensors
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import BoundMethod, Class, Frame, Function, Instance, Native, Partial, Sizes
 from conv_lint.ops.given import layer_class
@@ -88,6 +88,8 @@ def binary(machine: Machine, frame: Frame, node: cst.CSTNode, kind: type, left: 
         return _tensor_operator(machine, frame, node, name, left, right)
     if isinstance(left, Number) and isinstance(right, Number):
         return _constant(name, function, left, right)
+    if kinds.refuse_operator(machine, frame, node, name, function, left, right):
+        return Unknown("an operation that Python refuses")
     sizes = _sizes(left, right)
     if sizes is not None:
         return _arithmetic(name, *sizes)

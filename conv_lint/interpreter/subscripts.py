@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import libcst as cst
 
-from conv_lint.interpreter import attributes, faults, tensors
+from conv_lint.interpreter import attributes, faults, kinds, tensors
 from conv_lint.interpreter.machine import Machine, PythonRaise
 from conv_lint.interpreter.namespace import registered
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Instance, Sizes
@@ -52,6 +52,8 @@ def item(machine: Machine, frame: Frame, node: cst.CSTNode, base: Value, index: 
         return tensors.index(machine, frame, node, base, index)
     if isinstance(index, Choice) and not isinstance(base, Unknown):
         return machine.choose(frame, index, lambda v: item(machine, frame, node, base, v))
+    if kinds.refuse_index(machine, frame, node, base, index):
+        return Unknown("an item of what has none")
     match base:
         case Dict():
             return _of_dict(machine, frame, node, base, index)

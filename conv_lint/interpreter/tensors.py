@@ -19,6 +19,7 @@ from conv_lint.interpreter.numbers import compute, to_value
 from conv_lint.interpreter.objects import Class, Frame, Instance, Method, Sizes
 from conv_lint.interpreter.ways import Scope
 from conv_lint.ops.given import layer_class
+from conv_lint.ops.join import OF_A_LIST
 from conv_lint.ops.operators import operator_name
 from conv_lint.ops.rule import Op, Plain, Row, Signature, run
 from conv_lint.values import (
@@ -196,6 +197,8 @@ def run_row(
         *row.signature.positional,
         *row.signature.keyword_only,
     }
+    if row.name in OF_A_LIST and args and isinstance(lazy := machine.resolve(args[0]), Iter):
+        _no_list(machine, frame, node, label, lazy)
     if row.signature.positional[:1] == ("tensors",):
         args = [*(_joinable(machine, frame, a) for a in args[:1]), *args[1:]]
     given = {k: to_rule(machine, v) for k, v in kwargs.items() if k not in ignored}
@@ -246,6 +249,14 @@ def _joinable(machine: Machine, frame: Frame, value: Value) -> Value:
         if not own or not faults.is_certain(machine, frame, strictly=True):
             return Unknown("an empty list of tensors")
     return value
+
+
+def _no_list(machine: Machine, frame: Frame, node: cst.CSTNode | None, label: str, value: Iter) -> None:
+    """``cat(map(...))``: torch wants all of the tensors at once."""
+    if isinstance(node, cst.Call) and faults.is_certain(machine, frame):
+        given = "an iterator (map, zip, a generator)"
+        report = catalogue.tensor_list(layer=label, given=given, fix=f"write {label}(list(...), ...)")
+        locate.report_at(machine, frame, node, report)
 
 
 def ask(machine: Machine, rule: Any, op: Op, values: Mapping[str, Any]) -> None:

@@ -133,7 +133,7 @@ def _disagree(
 
 
 #: What takes its tensors as one list; the others take each as an argument.
-_OF_A_LIST = frozenset(
+OF_A_LIST = frozenset(
     f"torch.{n}"
     for n in ("cat", "concat", "concatenate", "stack", "hstack", "vstack", "row_stack", "dstack", "column_stack")
 )
@@ -145,7 +145,7 @@ def members(op: Op, tensors: object) -> list[Shape | None]:
     One tensor, or a list without any, is CONV115 (torch: ``cat(): argument 'tensors' (position 1) must be tuple of
     Tensors, not Tensor``).
     """
-    takes_list = op.name in _OF_A_LIST
+    takes_list = op.name in OF_A_LIST
     if isinstance(tensors, Shape) and takes_list:
         fix = f"write {op.label}([a, b], ...): parentheses around one tensor make no tuple"
         op.fail(catalogue.tensor_list(given=f"one tensor, {tensors!r}", source=op.origin(tensors), fix=fix), "tensors")
