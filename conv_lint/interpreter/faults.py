@@ -7,6 +7,7 @@ file itself.  Everywhere else what raises makes its path impossible, and that is
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 
 import libcst as cst
@@ -16,7 +17,7 @@ from conv_lint.finding import Report
 from conv_lint.interpreter import commas, locate
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import BoundMethod, Class, Frame, Function, Instance, Partial
-from conv_lint.values import Dict, External, List, Real, Tensor, Value
+from conv_lint.values import Dict, External, List, Real, Tensor, Unknown, Value
 
 #: Methods whose errors Python takes for an answer: the end of an iteration, the next place to look.
 _PROTOCOLS = frozenset({"__getitem__", "__getattr__", "__next__", "__iter__", "__contains__", "__missing__"})
@@ -71,6 +72,34 @@ def share(machine: Machine, values: list[Value]) -> None:
             machine.journal.memory.notice(value)
         elif isinstance(value, (Function, BoundMethod, Partial)):
             machine.hooked = True
+            if isinstance(value, BoundMethod) and isinstance(value.receiver, Instance):
+                _forget_what_it_sets(machine, value.receiver, value.function)
+
+
+def _forget_what_it_sets(machine: Machine, receiver: Instance, method: Value) -> None:
+    """A hook may run at any time: the attributes that it sets are not known from here on."""
+    names = _attributes_set(method.node) if isinstance(method, Function) else frozenset()
+    for name in names & receiver.attrs.keys():
+        machine.journal.touch(receiver)
+        receiver.attrs[name] = Unknown("is set by a hook")
+
+
+@functools.lru_cache(maxsize=256)
+def _attributes_set(node: cst.FunctionDef | cst.Lambda) -> frozenset[str]:
+    """The names behind ``self.`` to which a method assigns."""
+    found: set[str] = set()
+    nodes: list[cst.CSTNode] = [node]
+    while nodes:
+        here = nodes.pop()
+        nodes.extend(here.children)
+        match here:
+            case cst.AssignTarget(target=cst.Attribute(value=cst.Name(value="self"), attr=attr)):
+                found.add(attr.value)
+            case cst.AugAssign(target=cst.Attribute(value=cst.Name(value="self"), attr=attr)):
+                found.add(attr.value)
+            case cst.AnnAssign(target=cst.Attribute(value=cst.Name(value="self"), attr=attr)):
+                found.add(attr.value)
+    return frozenset(found)
 
 
 def is_kept(machine: Machine, value: Value) -> bool:

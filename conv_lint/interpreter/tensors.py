@@ -393,7 +393,7 @@ def attribute(machine: Machine, frame: Frame, node: cst.CSTNode | None, base: Te
 
 #: Methods that are answered here, because they need the value rather than its shape.
 METHODS = frozenset(
-    {"astype", "copy", "size", "dim", "ndimension", "view", "item", "tolist", "numpy", "backward", "numel"}
+    {"astype", "copy", "size", "dim", "ndimension", "view", "item", "tolist", "numpy", "backward", "numel", "new"}
 )
 
 
@@ -410,6 +410,8 @@ def call_method(
     """``x.name(...)``."""
     if name == "transpose" and len(args) > 2:
         name = "permute"  # an array's transpose takes all axes
+    if name == "new" and args:  # torch's first versions: sizes, or data
+        name = "new_tensor" if isinstance(args[0], (Tensor, List)) else "new_empty"
     shape = machine.shape(base.shape)
     if name in ("size", "dim", "ndimension") and shape.rest is not None:
         index_of = args[0] if args else kwargs.get("dim")

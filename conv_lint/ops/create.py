@@ -181,15 +181,6 @@ def from_data(op: Op, data: Arg = None, obj: Arg = None, dtype: Arg = None) -> R
     return _of_data(op, obj if data is None else data, dtype)
 
 
-@shape_rule("Tensor.new(input, *size)")
-def new_of(op: Op, input: Shape, size: Arg) -> Result:
-    """Sizes, or a tensor whose shape it takes, of the input's kind (torch.Tensor.new, of the first versions)."""
-    op.dtype = input.dtype
-    if isinstance(size, (tuple, list)) and len(size) == 1 and isinstance(size[0], (Shape, list)):
-        return _of_data(op, size[0], None)
-    return _sizes(op, size) if size != () else (0,)
-
-
 @shape_rule(f"Tensor.new_tensor(input, data, *, {OPTIONS})")
 def new_tensor(op: Op, data: Arg, dtype: Arg) -> Result:
     """As torch.tensor; the kind of numbers is the data's (torch.Tensor.new_tensor)."""

@@ -60,3 +60,8 @@ def _named(value: object) -> tuple[str | None, str | None]:
 def layer_class(name: str) -> tuple[str, str]:
     """A class of layers instead of what such a layer makes."""
     return f"the class {name}", f"write {name}()(x) for what it makes of x"
+
+
+def holds(held: object, value: object) -> bool:
+    """Is this very object one of the values of an argument?"""
+    return isinstance(held, (tuple, list)) and any(v is value or holds(v, value) for v in held)

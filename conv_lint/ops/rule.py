@@ -30,7 +30,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 from conv_lint import catalogue, dims, maps
 from conv_lint.dims import Dim, Expr, eq
 from conv_lint.finding import Origin, Report, Rule, Step
-from conv_lint.ops.given import require_tensor
+from conv_lint.ops.given import holds, require_tensor
 from conv_lint.values import CannotTell, Real, Rest, Shape, Unknown, any_shape
 
 SURFACES = {
@@ -434,7 +434,7 @@ class Op:
 
     def argument(self, value: object) -> str:
         """The name of the argument that holds this very object, alone or among others."""
-        return next((name for name, held in self.args.items() if held is value or _holds(held, value)), "argument")
+        return next((name for name, held in self.args.items() if held is value or holds(held, value)), "argument")
 
     def axis(self, input: Shape, value: object, argument: str = "dim", extra: int = 0) -> int:
         """A dimension argument as an index from the left; ``extra`` is 1 where a new axis is inserted.
@@ -536,10 +536,6 @@ def _shorter(name: str, sizes: tuple[Dim, ...], n: int) -> str:
 def halved(sizes: Iterable[Dim]) -> tuple[Dim, ...]:
     """Each size ``// 2``."""
     return tuple(size // 2 for size in sizes)
-
-
-def _holds(held: object, value: object) -> bool:
-    return isinstance(held, (tuple, list)) and any(v is value or _holds(v, value) for v in held)
 
 
 def all_le(left: Iterable[Dim], right: Iterable[Dim]) -> bool | None:

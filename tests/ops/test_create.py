@@ -45,7 +45,6 @@ def test_sizes(seed: int) -> None:
             check(f"torch.Tensor.new_{name}", Shape((2, 2)), size)
             if size:
                 check(f"torch.Tensor.new_{name}", Shape((2, 2)), *size)
-        check("torch.Tensor.new", Shape((2, 2)), *size)
         check("torch.Tensor.new_full", Shape((2, 2)), size, 1.0)
 
 
