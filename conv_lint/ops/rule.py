@@ -310,9 +310,9 @@ class Op:
     def equate(self, a: Dim, b: Dim) -> bool | None:
         """Compare two sizes that torch wants equal.  Where it cannot be told, they are taken as equal from here on."""
         answer = eq(a, b)
-        if answer is None and maps.differ_on_maps(a, b):
-            return False
         if answer is None:
+            if maps.differ_on_maps(a, b):
+                return False
             self.fixes_batch(a, b)
             self.world.equate(a, b)
         return answer
@@ -321,8 +321,7 @@ class Op:
         """CONV410 where two sizes are equal for whole batches of a loader only: what is left for the last one fails."""
         symbol, value = dims.solve(a, b) or (None, None)
         if symbol is not None and symbol.batch == value and symbol.batch not in (None, 1):
-            fix = f"x.size(0) instead of {value}, or drop_last=True in the DataLoader"
-            self.fail(catalogue.fixed_batch(batch=value, fix=fix))
+            self.fail(catalogue.fixed_batch(batch=value, fix=f"x.size(0) for {value}, or drop_last=True in the loader"))
 
     def require_size(
         self, input: Shape, axis: int, size: Dim, rule: Rule, at: str | None = None, **facts: object
@@ -391,8 +390,7 @@ class Op:
             return value
         if isinstance(value, (float, Real)):
             name = self.argument(value)
-            shown = value.text if isinstance(value, Real) else value
-            self.fail(catalogue.whole_number(argument=name, value=shown, number=value), name)
+            self.fail(catalogue.whole_number(argument=name, value=getattr(value, "text", value), number=value), name)
             return int(value) if isinstance(value, float) and value.is_integer() else self.unknown()
         if isinstance(value, Unknown):
             return value.size()
