@@ -157,19 +157,6 @@ def test_who_runs_a_model_on_an_input(call: str, lines: list[str]) -> None:
     assert codes(f"import torch\nimport torch.nn as nn\nnet = nn.Conv2d(3, 8, 3)\n{call}\n") == lines
 
 
-@pytest.mark.parametrize(("given", "expected"), [("", []), ("True", []), ("False", []), ("pretrained=True", [])])
-@pytest.mark.parametrize(("features", "more"), [(512, []), (100, ["CONV202"])])
-def test_a_builder_of_torchvision_takes_what_it_used_to_take(
-    given: str, expected: list[str], features: int, more: list[str]
-) -> None:
-    """``resnet18(True)``: the decorators of torchvision ask for the signature of what they decorate."""
-    text = (
-        "import torch\nfrom torchvision import models\n"
-        f"net = models.resnet18({given})\nnet.fc = torch.nn.Linear({features}, 2)\nnet(torch.randn(2, 3, 64, 64))\n"
-    )
-    assert [code for code in codes(text) if code != "CONV302"] == expected + more
-
-
 ALBUMENTATIONS = """
 import albumentations as A
 import numpy as np

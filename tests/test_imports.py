@@ -128,3 +128,63 @@ def test_a_cached_function_runs_once_for_the_same_arguments(tmp_path: Path, cach
     )
     assert codes(tmp_path, text.format(channels=3)) == []
     assert codes(tmp_path, text.format(channels=4)) == ["CONV201"]
+
+
+#: Builders whose keyword arguments were positional once, as torchvision's: the decorators ask for the signature.
+LEGACY = (
+    HEAD
+    + """
+import functools, inspect
+
+def positional(function):
+    parameters = inspect.signature(function).parameters
+    start = next(i for i, p in enumerate(parameters.values()) if p.kind == p.KEYWORD_ONLY)
+    names = tuple(inspect.signature(function).parameters)[start:]
+
+    @functools.wraps(function)
+    def wrapper(*args, **kwargs):
+        args, rest = args[:start], args[start:]
+        if rest:
+            kwargs.update(dict(zip(names, rest)))
+        return function(*args, **kwargs)
+
+    return wrapper
+
+def renamed(**options):
+    def outer(builder):
+        @positional
+        @functools.wraps(builder)
+        def inner(*args, **kwargs):
+            for name, default in options.items():
+                if kwargs.get(name) is True:
+                    kwargs[name] = default
+            return builder(*args, **kwargs)
+
+        return inner
+
+    return outer
+
+@renamed(weights="best")
+def build(*, weights=None, progress=True, **kwargs):
+    return Net(**kwargs)
+
+class Net(nn.Module):
+    def __init__(self, width=8):
+        super().__init__()
+        self.conv = nn.Conv2d(3, width, 3)
+        self.fc = nn.Linear(width, 10)
+
+    def forward(self, x):
+        return self.fc(self.conv(x).mean((2, 3)))
+"""
+)
+
+
+@pytest.mark.parametrize("given", ["", "True", "False", "True, False", "weights=True", "None, width=8"])
+@pytest.mark.parametrize(("features", "expected"), [(8, []), (9, ["CONV202"])])
+def test_a_builder_behind_decorators_that_ask_for_its_signature(
+    tmp_path: Path, given: str, features: int, expected: list[str]
+) -> None:
+    (tmp_path / "legacy.py").write_text(LEGACY)
+    use = f"net = legacy.build({given})\nnet.fc = nn.Linear({features}, 2)\nnet(torch.randn(2, 3, 9, 9))\n"
+    assert codes(tmp_path, HEAD + "import legacy\n" + use) == expected
