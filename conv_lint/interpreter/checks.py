@@ -84,8 +84,8 @@ def _is_reached(machine: Machine, frame: Frame) -> bool:
 def _is_written(machine: Machine, frame: Frame, node: cst.CSTNode) -> bool:
     """Was every operand of an expression written down in a call that the code makes, or left to its default there?
 
-    What a call that the checker makes up leaves to its default, somebody else may give.  A positive number stands for
-    itself even so; 0, a text or ``None`` may say that it has to be given.
+    What a call that the checker makes up leaves to its default, somebody else may give: ``ws=1`` with
+    ``assert ws != 1`` says that it has to be given.
     """
     match node:
         case cst.Name(value="True" | "False" | "None" | "len" | "str" | "int" | "min" | "max"):
@@ -99,14 +99,10 @@ def _is_written(machine: Machine, frame: Frame, node: cst.CSTNode) -> bool:
             expression, caller = scope.arguments[name]
             if caller is not None:
                 return _is_written(machine, caller, expression)
-            return _is_number(expression) or _leaves_out(machine, scope)
+            return _leaves_out(machine, scope)
         case cst.Attribute() | cst.Lambda() | cst.FormattedString():
             return False
     return all(_is_written(machine, frame, child) for child in node.children)
-
-
-def _is_number(node: cst.CSTNode) -> bool:
-    return isinstance(node, (cst.Integer, cst.Float)) and node.evaluated_value != 0
 
 
 def _leaves_out(machine: Machine, frame: Frame) -> bool:
