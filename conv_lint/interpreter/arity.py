@@ -72,29 +72,32 @@ def _check_torch(
     machine: Machine, frame: Frame, node: cst.Call, called: External | Method, arguments: Arguments
 ) -> None:
     """A function or method of torch that lacks an argument, or is given one by a name that it does not know."""
-    name, args = _of_torch(machine, called, arguments.args)
+    name, args = called.name, arguments.args
+    if isinstance(called, Method):
+        receiver = machine.resolve(called.receiver)
+        if not isinstance(receiver, Tensor):
+            return
+        name, args = f"torch.Tensor.{called.name}", [receiver, *args]
     row = ops.FUNCTIONS.get(name)
-    if row is None or name in OTHER_FORMS or not name.startswith("torch.") or not faults.is_certain(machine, frame):
+    if row is None or name in OTHER_FORMS or not name.startswith("torch."):
         return
     problem = torch_problem(row.signature, args, arguments.kwargs)
-    if problem is None or (problem.startswith("missing") and passes_on_nothing(machine, frame, node)):
+    if problem is None or not faults.is_certain(machine, frame) or _may_be_foreign(machine, called):
+        return
+    if problem.startswith("missing") and passes_on_nothing(machine, frame, node):
         return
     report = catalogue.call_signature(layer=name.rpartition(".")[2], problem=problem)
     faults.report(machine, frame, node, report)
 
 
-def _of_torch(machine: Machine, called: External | Method, args: list[Value]) -> tuple[str, list[Value]]:
-    """The full name of what is called, and its arguments with the receiver; no name if it may be somebody else's."""
-    if isinstance(called, External):
-        return called.name, args
+def _may_be_foreign(machine: Machine, called: External | Method) -> bool:
+    """May a method be that of an array, a picture or a text, which has other parameters?"""
+    if not isinstance(called, Method):
+        return False
     receiver = machine.resolve(called.receiver)
-    if not isinstance(receiver, Tensor):
-        return "", args
-    if called.name in _SHARED and any(word in machine.tree.text for word in _FOREIGN):
-        return "", args
-    if called.name == "split" and not tensors.is_surely_one(machine, receiver):
-        return "", args  # a text has it too
-    return f"torch.Tensor.{called.name}", [receiver, *args]
+    if called.name == "split" and not (isinstance(receiver, Tensor) and tensors.is_surely_one(machine, receiver)):
+        return True
+    return called.name in _SHARED and any(word in machine.tree.text for word in _FOREIGN)
 
 
 def torch_problem(signature: Signature, args: Sequence[object], kwargs: Mapping[str, object]) -> str | None:
