@@ -171,6 +171,11 @@ parameter_shape = Rule(
     "parameter-shape",
     "{layer}: {argument} has shape {given} but {takes} is needed",
 )
+in_place_sizes = Rule(
+    "CONV215",
+    "in-place-sizes",
+    "{layer} works in place: a tensor of shape {held} cannot hold a result of shape {given}[ ({source})][; {fix}]",
+)
 
 # 3xx: sizes -------------------------------------------------------------------------------------------------
 

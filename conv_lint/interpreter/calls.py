@@ -55,7 +55,7 @@ class Arguments:
 
 def evaluate_call(machine: Machine, frame: Frame, node: cst.Call) -> Value:
     """The value of a call expression."""
-    from conv_lint.interpreter import arity, faults, kinds
+    from conv_lint.interpreter import arity, faults, in_place, kinds
     from conv_lint.interpreter.expressions import evaluate
 
     function = evaluate(machine, frame, node.func)
@@ -68,7 +68,10 @@ def evaluate_call(machine: Machine, frame: Frame, node: cst.Call) -> Value:
     arity.check(machine, frame, node, function, arguments)
     if kinds.refuse_arguments(machine, frame, node, function, arguments):
         return Unknown("a call that Python refuses")
-    return call_with(machine, frame, node, function, arguments)
+    result = call_with(machine, frame, node, function, arguments)
+    if isinstance(function, Method):
+        in_place.follow(machine, frame, node, function, result)
+    return result
 
 
 def evaluate_arguments(machine: Machine, frame: Frame, nodes: Sequence[cst.Arg]) -> Arguments:

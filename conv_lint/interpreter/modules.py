@@ -158,7 +158,8 @@ def _build(
         return
     tensors.weigh(machine, bound)
     instance.layer = Layer(row, bound, site)
-    instance.attrs.update({k: v for k, v in bound.items() if k not in ("device", "dtype")})
+    attrs = {k: List(v) if isinstance(v, list) else v for k, v in bound.items() if k not in ("device", "dtype")}
+    instance.attrs.update(attrs)
     if row.build is None:
         return
     world = tensors.CallWorld(machine, site.frame, None, row.signature, instance)

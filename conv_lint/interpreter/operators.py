@@ -71,8 +71,16 @@ def _term(size: dims.Dim) -> str:
     return text if re.fullmatch(r"[\w.]+|\?", text) else f"({text})"
 
 
-def binary(machine: Machine, frame: Frame, node: cst.CSTNode, kind: type, left: Value, right: Value) -> Value:
-    """The value of ``left OP right``."""
+def binary(
+    machine: Machine,
+    frame: Frame,
+    node: cst.CSTNode,
+    kind: type,
+    left: Value,
+    right: Value,
+    in_place: bool = False,
+) -> Value:
+    """The value of ``left OP right``, or of ``left OP= right``."""
     left, right = machine.resolve(left), machine.resolve(right)
     if kind is cst.Subtract and left == 1 and type(right) is float and type(left) in (int, float):
         return machine.rest_of(right)
@@ -81,11 +89,11 @@ def binary(machine: Machine, frame: Frame, node: cst.CSTNode, kind: type, left: 
         return Unknown("an unknown operator")
     name, function = BINARY[kind]
     if isinstance(left, Choice):
-        return machine.choose(frame, left, lambda v: binary(machine, frame, node, kind, v, right))
+        return machine.choose(frame, left, lambda v: binary(machine, frame, node, kind, v, right, in_place))
     if isinstance(right, Choice):
-        return machine.choose(frame, right, lambda v: binary(machine, frame, node, kind, left, v))
+        return machine.choose(frame, right, lambda v: binary(machine, frame, node, kind, left, v, in_place))
     if isinstance(left, Tensor) or isinstance(right, Tensor):
-        return _tensor_operator(machine, frame, node, name, left, right)
+        return _tensor_operator(machine, frame, node, name, left, right, in_place)
     if isinstance(left, Number) and isinstance(right, Number):
         return _constant(name, function, left, right)
     if kinds.refuse_operator(machine, frame, node, name, function, left, right):
@@ -235,13 +243,15 @@ def _text(name: str, function: Callable[[Any, Any], Any], left: Any, right: Valu
         return Unknown("a string that Python cannot make")
 
 
-def _tensor_operator(machine: Machine, frame: Frame, node: cst.CSTNode, name: str, left: Value, right: Value) -> Value:
+def _tensor_operator(
+    machine: Machine, frame: Frame, node: cst.CSTNode, name: str, left: Value, right: Value, in_place: bool = False
+) -> Value:
     other = right if isinstance(left, Tensor) else left
     what = tensors.to_rule(machine, other) if isinstance(other, (Instance, External)) else None
     if isinstance(what, NoTensor) or (isinstance(what, External) and what.name in ops.LAYERS):
         return _no_operand(machine, frame, node, name, what, left if isinstance(left, Tensor) else right)
     if isinstance(left, Tensor):
-        return tensors.call(machine, frame, node, f"torch.Tensor.__{name}__", [left, right], {})
+        return tensors.call(machine, frame, node, f"torch.Tensor.__{'i' * in_place}{name}__", [left, right], {})
     if isinstance(left, (List, tuple)) and name == "add" and not isinstance(left, Tensor):
         return Unknown("a list added to a tensor")
     return tensors.call(machine, frame, node, f"torch.Tensor.__r{name}__", [right, left], {})
@@ -283,7 +293,7 @@ def augmented(machine: Machine, frame: Frame, node: cst.AugAssign, left: Value, 
         left.items.update(right.items)
         left.open = left.open or right.open
         return left
-    return binary(machine, frame, node, kind, left, right)
+    return binary(machine, frame, node, kind, left, right, in_place=True)
 
 
 def unary(machine: Machine, frame: Frame, node: cst.UnaryOperation, value: Value) -> Value:

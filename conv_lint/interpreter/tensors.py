@@ -155,11 +155,11 @@ class CallWorld:
 
 
 def row_of(name: str) -> Row | None:
-    """The row of a function or method; ``x.add_`` is the row of ``x.add``."""
+    """The row of a function or method; ``x.add_`` is the row of ``x.add``, ``x.__iadd__`` that of ``x.__add__``."""
     row = ops.FUNCTIONS.get(name)
-    if row is None and name.endswith("_") and not name.endswith("__"):
-        row = ops.FUNCTIONS.get(name[:-1])
-    return row
+    if row is not None or not name.endswith("_"):
+        return row
+    return ops.FUNCTIONS.get(name.replace(".__i", ".__") if name.endswith("__") else name[:-1])
 
 
 def call(
@@ -190,8 +190,7 @@ def run_row(
     name: str,
 ) -> Value:
     """Bind the arguments of a row, run its rule, wrap its result."""
-    last = row.name.rpartition(".")[2]
-    label = operator_name(last)
+    label = operator_name(name.rpartition(".")[2])
     world = CallWorld(machine, frame, node, _as_written(row, name))
     ignored = {"out", "memory_format", "non_blocking", "generator", "pin_memory", "layout"} - {
         *row.signature.positional,

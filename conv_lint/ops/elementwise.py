@@ -13,6 +13,7 @@ from typing import TypeGuard
 from conv_lint import catalogue, dims, maps
 from conv_lint.dims import Dim, Expr, eq
 from conv_lint.finding import Origin
+from conv_lint.ops.operators import without_in_place
 from conv_lint.ops.rule import Arg, Op, Result, shape_rule
 from conv_lint.values import CannotTell, Choice, Real, Rest, Shape, render_any
 
@@ -36,7 +37,21 @@ def broadcast(op: Op, left: object, right: object) -> Shape:
         source = both_origins(op, (first, _within(first, fault.axis)), (second, _within(second, fault.axis)))
         facts = {"left": shown(first), "right": shown(second), "a": fault.a, "b": fault.b, "axis": axis}
         op.fail(catalogue.broadcast(**facts, source=source), next((n for n in SECOND if n in op.args), None))
-    return out
+    new = without_in_place(op.label)
+    if new is None or fault is not None or not outgrows(first, out):
+        return out
+    fix = f"{new} instead of {op.label} makes a new tensor"
+    op.fail(catalogue.in_place_sizes(held=shown(first), given=shown(out), source=op.origin(first), fix=fix))
+    return first
+
+
+def outgrows(held: Shape, result: Shape) -> bool:
+    """Is a result surely larger than the tensor that it is to be written into?"""
+    if held.rest is not None or result.rest is not None:
+        return False
+    if len(result) != len(held):
+        return len(result) > len(held)
+    return any(a == 1 and stretches(b) is False for a, b in zip(held, result))
 
 
 @dataclass(frozen=True)

@@ -298,13 +298,17 @@ _SIGNS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.MatMult: 
 
 
 def _name_operator(fault: Said, function: str, line: Line) -> None:
-    """``x + y`` reaches torch as ``x.add(y)``: the sign is used where it alone stands in the line."""
+    """``x + y`` reaches torch as ``x.add(y)``, ``x += y`` as ``x.add_(y)``: the sign is used where it alone stands in
+    the line."""
     signs = _signs_in(line.file, line.number)
     names = {_METHODS[sign] for sign in signs}
     plain = function.rstrip("_")
     called = re.search(rf"\b{plain}_?\(", line.text)
     if plain in names and not called:
-        fault.facts["layer"] = next(_SIGNS[sign] for sign in signs if _METHODS[sign] == plain)
+        name = next(_SIGNS[sign] for sign in signs if _METHODS[sign] == plain)
+        fault.facts["layer"] = f"{name}=" if function.endswith("_") else name
+        if fault.rule is catalogue.in_place_sizes:
+            fault.facts["fix"] = f"{name} instead of {name}= makes a new tensor"
 
 
 @functools.lru_cache(500)

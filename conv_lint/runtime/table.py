@@ -131,11 +131,16 @@ def _kind(dtype: torch.dtype) -> str:
 # verdicts ---------------------------------------------------------------------------------------------------
 
 
-def judge_function(row: Row, args: Sequence[Any], kwargs: Mapping[str, Any], step_of: StepOf) -> Verdict:
-    """What the rule of a function or method says of a call.  The receiver of a method is the first argument."""
+def judge_function(
+    row: Row, args: Sequence[Any], kwargs: Mapping[str, Any], step_of: StepOf, name: str | None = None
+) -> Verdict:
+    """What the rule of a function or method says of a call.  The receiver of a method is the first argument.
+
+    ``name``: under what name it was called, ``add_`` for the row of ``add``.
+    """
     listed = {*row.signature.positional, *row.signature.keyword_only}
     given = {k: to_rule(v, step_of) for k, v in kwargs.items() if k in listed or k not in IGNORED}
-    label = operator_name(row.name.rpartition(".")[2])
+    label = operator_name(name or row.name.rpartition(".")[2])
     try:
         bound = row.signature.bind([to_rule(value, step_of) for value in args], given)
     except TypeError:

@@ -220,7 +220,7 @@ class Trace(TorchFunctionMode):
         row, layers = function_row(func), [running for running in self._running if running.row is not None]
         verdict = Verdict()
         if row is not None and not layers:
-            verdict = judge_function(row, args, kwargs, self.step_of)
+            verdict = judge_function(row, args, kwargs, self.step_of, name)
         faults = next((v.faults for v in (*(running.verdict for running in layers), verdict) if v.faults), [])
         inputs = [*tensors_in(args), *tensors_in(kwargs)]
         try:

@@ -48,6 +48,7 @@ BUGS = [
     Bug("functional bias", "CONV214",
         "self.weight = nn.Parameter(torch.zeros(8, 3, 3, 3))\nself.bias = nn.Parameter(torch.zeros(9))",
         "return F.conv2d(x, self.weight, self.bias)"),
+    Bug("in place", "CONV215", CONV, "x = self.conv(x)\ngate = x.mean((2, 3), keepdim=True)\ngate *= x\nreturn gate"),
     Bug("linear", "CONV202", CONV + "\nself.fc = nn.Linear(16 * 5 * 5, 10)",
         "x = F.max_pool2d(self.conv(x), 4)\nreturn self.fc(x.flatten(1))"),
     Bug("linear without flatten", "CONV202", CONV + "\nself.fc = nn.Linear(16, 10)",

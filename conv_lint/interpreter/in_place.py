@@ -1,0 +1,47 @@
+"""Methods that change the shape of a tensor in place: ``x.unsqueeze_(0)``."""
+
+from __future__ import annotations
+
+import libcst as cst
+
+from conv_lint.interpreter.assign import assign
+from conv_lint.interpreter.machine import Machine
+from conv_lint.interpreter.objects import Frame, Method
+from conv_lint.ops.operators import without_in_place
+from conv_lint.values import Tensor, Unknown, Value
+
+#: What changes the dimensions themselves: then nothing is known of them unless the result is.
+_RESHAPING = frozenset(
+    "resize_ resize_as_ set_ squeeze_ swapaxes_ swapdims_ t_ transpose_ unsqueeze_ as_strided_".split()
+)
+
+
+def follow(machine: Machine, frame: Frame, node: cst.Call, method: Value, result: Value) -> None:
+    """Give the variable behind ``x.name_(...)`` the shape that the call has given its tensor."""
+    if (
+        not isinstance(method, Method)
+        or without_in_place(method.name) is None
+        or not isinstance(method.receiver, Tensor)
+    ):
+        return
+    variable = _variable(node)
+    if variable is None:
+        return
+    before = machine.shape(method.receiver.shape)
+    if not isinstance(result, Tensor):
+        if isinstance(result, Unknown) and method.name in _RESHAPING:
+            assign(machine, frame, variable, result)
+        return
+    after = machine.shape(result.shape)
+    if tuple.__ne__(before, after):
+        assign(machine, frame, variable, result)
+
+
+def _variable(node: cst.Call) -> cst.BaseExpression | None:
+    """``x`` of ``x.add_(y).relu_()``."""
+    value: cst.BaseExpression = node
+    while isinstance(value, cst.Call) and isinstance(value.func, cst.Attribute):
+        if without_in_place(value.func.attr.value) is None:
+            return None
+        value = value.func.value
+    return value if isinstance(value, (cst.Name, cst.Attribute)) else None
