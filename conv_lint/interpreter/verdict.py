@@ -7,6 +7,7 @@ tensor or a parameter that has the missing number and is never read.  Such a fin
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -19,6 +20,7 @@ from conv_lint.finding import Finding, Origin, Place, Report, Step
 from conv_lint.interpreter.follows import OF_JOINS, call, is_of_input, news, steps
 from conv_lint.interpreter.forgotten import overwritten_tensors, passed, unattached
 from conv_lint.interpreter.machine import Machine
+from conv_lint.interpreter.meant import calls_of_siblings, patches, uneven_pool
 from conv_lint.interpreter.objects import Frame, Instance
 from conv_lint.interpreter.sides import GIVES, Consumer, of_a_consumer, of_a_list, of_a_name, of_a_producer, of_a_sum
 from conv_lint.interpreter.smallest import smallest
@@ -93,11 +95,12 @@ class _Judge:
         if rule in OF_CHANNELS:
             rules = [self.other_layer, self.skipped_layer, self.other_tensor, self.overwritten, self.skipped_before]
             rules += [self.left_out, self.other_number]
-            rules += [] if sure else [self.swapped, self.layout, self.producer, self.consumer, self.weight]
+            others = [self.sibling, self.pool, self.swapped, self.layout, self.producer, self.consumer, self.weight]
+            rules += [] if sure else others
         elif rule in OF_JOINS:
-            rules = [self.joined_batches, self.left_out, self.idle_order, self.unattached, self.sum]
+            rules = [self.joined_batches, self.left_out, self.idle_order, self.unattached, self.patches, self.sum]
         elif rule is catalogue.view_elements:
-            rules = [self.lonely]
+            rules = [self.lonely, self.patches, self.viewed]
         elif rule is catalogue.rank:
             rules = [self.another_rank]
         elif rule is catalogue.kernel_too_large:
@@ -107,7 +110,8 @@ class _Judge:
         for run in rules:
             found = run()
             if found is not None:
-                self.of_input = run in (self.skipped_layer, self.other_tensor, self.overwritten, self.skipped_before)
+                tensors = (self.skipped_layer, self.other_tensor, self.overwritten, self.skipped_before)
+                self.of_input = run in (*tensors, self.sibling, self.pool)
                 return found
         return None
 
@@ -227,6 +231,51 @@ class _Judge:
             if _size(self.machine, lost.value, axis or 0) == self.takes:
                 return self.moved(lost.place, f"{lost.name} in it: what line {lost.line} gives it is never used")
         return None
+
+    def sibling(self) -> Finding | None:
+        """``self.convz(h)`` beside ``self.convr(hx)``, where both layers take what ``hx`` has."""
+        axis, node, frame = self.axis(), self.scene.node, self.scene.frame
+        module, held = frame.self_value, dict(self.scene.locals).get(frame, {})
+        if axis is None or not isinstance(module, Instance) or not isinstance(node, cst.Call):
+            return None
+        children = dict(module.children())
+        for name, other in calls_of_siblings(self.scene):
+            fits = _size(self.machine, held.get(name), axis) == self.takes and name in held
+            if fits and other in children and _takes(children[other]) == self.takes:
+                return self.moved(frame.place(node), f"{name}, which self.{other} is given")
+        return None
+
+    def pool(self) -> Finding | None:
+        """A pool to ``(1, 2)`` pixels before a layer that takes one feature per channel."""
+        found = uneven_pool(self.finding.trail, self.takes)
+        return self.moved(*found) if found is not None else None
+
+    def patches(self) -> Finding | None:
+        """A convolution that makes other patches than the net counts on."""
+        facts = self.finding.report.facts
+        pairs = [(facts.get("a"), facts.get("b")), (facts.get("b"), facts.get("a"))]
+        if self.finding.report.rule is catalogue.view_elements:
+            pairs = [_left_over(facts.get("given"), facts.get("target"))]
+        for given, wanted in pairs:
+            found = patches(self.finding.trail, given, wanted, self.scene.frame)
+            if found is not None:
+                fix = self._written(f"{found.name}={found.value}")
+                return self.moved(found.decided.place, fix, found.decided.frame)
+        return None
+
+    def viewed(self) -> Finding | None:
+        """A layer that makes other features than ``view(-1, features)`` says of its result."""
+        target, trail = self.finding.report.facts.get("target"), self.finding.trail
+        if not isinstance(target, (tuple, list)) or len(target) != 2 or target[0] != -1 or not trail:
+            return None
+        if not isinstance(target[1], int):
+            return None
+        blame = of_a_producer(trail[0], -1, target[1], self.scene.frame, None)
+        return self.moved(blame.place, self._written(blame.fix), blame.frame) if blame is not None else None
+
+    def _written(self, fix: str | None) -> str | None:
+        """What to write, in the words that the message of the rule asks for."""
+        return f"write {fix}" if fix and self.finding.report.rule is catalogue.view_elements else fix
 
     def left_out(self) -> Finding | None:
         """A concatenation without a tensor, or without what a layer makes, that is needed for the number of
@@ -525,6 +574,19 @@ def _called_twice(step: Step, module: Instance) -> Iterator[tuple[Step, Place]]:
                 break
             layer = frame.self_value if isinstance(frame.self_value, Instance) else layer
             node = frame.call.node if frame.call is not None else None
+
+
+def _left_over(given: object, target: object) -> tuple[object, object]:
+    """How many numbers the sizes stand for that only one of two shapes has."""
+    if not isinstance(given, tuple) or not isinstance(target, (tuple, list)):
+        return None, None
+    one, two = list(tuple.__iter__(given)), list(target)
+    for size in list(one):
+        if size in two:
+            one.remove(size)
+            two.remove(size)
+    numbers = [s for s in (*one, *two) if isinstance(s, int) and s > 0]
+    return (math.prod(one), math.prod(two)) if len(numbers) == len(one) + len(two) else (None, None)
 
 
 def _size(machine: Machine, value: object, axis: int) -> Dim | None:
