@@ -233,15 +233,18 @@ class _Judge:
         return None
 
     def sibling(self) -> Finding | None:
-        """``self.convz(h)`` beside ``self.convr(hx)``, where both layers take what ``hx`` has."""
+        """``self.convz(h)`` beside ``self.convr(hx)``, where both layers take what ``hx`` has, which is made of ``h``."""
         axis, node, frame = self.axis(), self.scene.node, self.scene.frame
         module, held = frame.self_value, dict(self.scene.locals).get(frame, {})
         if axis is None or not isinstance(module, Instance) or not isinstance(node, cst.Call):
             return None
         children = dict(module.children())
         for name, other in calls_of_siblings(self.scene):
-            fits = _size(self.machine, held.get(name), axis) == self.takes and name in held
-            if fits and other in children and _takes(children[other]) == self.takes:
+            value, layer = held.get(name), children.get(other)
+            if not isinstance(value, Tensor) or value.step is None or layer is None or not self.finding.trail:
+                continue
+            fits = _size(self.machine, value, axis) == self.takes == _takes(layer)
+            if fits and any(step is self.finding.trail[0] for step in steps((value.step,))):
                 return self.moved(frame.place(node), f"{name}, which self.{other} is given")
         return None
 
