@@ -8,7 +8,7 @@ import libcst as cst
 
 from conv_lint import dims
 from conv_lint.dims import Dim, Expr
-from conv_lint.interpreter import attributes, faults, kinds, locate, tensors
+from conv_lint.interpreter import attributes, faults, kinds, locate, protocols, tensors
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Instance, Sizes
 from conv_lint.interpreter.sequences import items_of
@@ -197,6 +197,9 @@ def _set_item(machine: Machine, frame: Frame, target: cst.Subscript, value: Valu
 
 def set_item(machine: Machine, frame: Frame, node: cst.CSTNode, base: Value, index: Value, value: Value) -> None:
     """``base[index] = value``."""
+    if isinstance(base, Instance) and protocols.has(base, "__setitem__"):
+        protocols.run(machine, frame, base, "__setitem__", index, value)
+        return
     if isinstance(base, Instance) and base.held is not None:
         base = base.held
     match base:
@@ -242,13 +245,20 @@ def delete(machine: Machine, frame: Frame, target: cst.CSTNode) -> None:
         case cst.Subscript():
             owner = machine.resolve(evaluate(machine, frame, target.value))
             index = machine.resolve(index_value(machine, frame, target))
-            if isinstance(owner, Instance) and owner.is_module:
+            if isinstance(owner, Instance) and protocols.has(owner, "__delitem__"):
+                protocols.run(machine, frame, owner, "__delitem__", index)
+            elif isinstance(owner, Instance) and owner.is_module:
                 attributes.delete_module_item(machine, owner, index)
             elif isinstance(owner, (List, Dict)):
-                machine.journal.touch(owner)
-                try:
-                    if isinstance(owner, Dict):
-                        owner.maybe.pop(index, None)
-                    del owner.items[index]  # type: ignore[arg-type]
-                except (KeyError, IndexError, TypeError):
-                    owner.open = "an unknown item was deleted"
+                delete_item(machine, owner, index)
+
+
+def delete_item(machine: Machine, owner: List | Dict, index: Value) -> None:
+    """``del owner[index]``."""
+    machine.journal.touch(owner)
+    try:
+        if isinstance(owner, Dict):
+            owner.maybe.pop(index, None)
+        del owner.items[index]  # type: ignore[arg-type]
+    except (KeyError, IndexError, TypeError):
+        owner.open = "an unknown item was deleted"

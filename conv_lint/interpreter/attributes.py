@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from conv_lint.interpreter import tensors
+from conv_lint.interpreter import faults, protocols, tensors
 from conv_lint.interpreter.machine import Machine, PythonRaise
 from conv_lint.interpreter.objects import (
     MISSING,
@@ -143,7 +143,8 @@ def find(machine: Machine, frame: Frame, base: Instance, name: str) -> Value:
     if name in ("__module__", "__doc__"):
         return name
     if name == "__dict__":
-        return Dict(base.attrs, "attributes")
+        is_plain = isinstance(base.cls, Class) and not base.is_module and faults.has_known_bases(base.cls)
+        return Dict(base.attrs, base.open if is_plain else "attributes")
     if name == "training" and base.is_module:
         return base.training if base.training is not None else machine.training
     if name in ("_replace", "_asdict") and isinstance(base.cls, Class) and base.cls.kind == "namedtuple":
@@ -285,11 +286,11 @@ def set_attribute(machine: Machine, frame: Frame, base: Value, name: str, value:
 
                 call_value(machine, frame, None, setter.setter, [base, value], {})
                 return
-            if base.shares_items and isinstance(base.held, Dict):
-                machine.journal.touch(base.held)
-                base.held.put(name, value)
-            else:
-                store(machine, base, name, value)
+            if not base.is_module and protocols.has(base, "__setattr__"):
+                protocols.run(machine, frame, base, "__setattr__", name, value)
+                if name in base.attrs or (isinstance(base.held, Dict) and name in base.held.items):
+                    return
+            put(machine, base, name, value)
         case Class():
             machine.journal.touch(base)
             base.attrs[name] = value
@@ -308,6 +309,15 @@ def set_attribute(machine: Machine, frame: Frame, base: Value, name: str, value:
                 base.shape = value.shape
             else:
                 base.attrs[name] = value
+
+
+def put(machine: Machine, target: Instance, name: str, value: Value) -> None:
+    """Set an attribute of an object, whatever its class makes of that; some keep attributes among their items."""
+    if target.shares_items and isinstance(target.held, Dict):
+        machine.journal.touch(target.held)
+        target.held.put(name, value)
+    else:
+        store(machine, target, name, value)
 
 
 def store(machine: Machine, target: Instance, name: str, value: Value) -> None:

@@ -7,7 +7,7 @@ import sys
 
 from conv_lint import dims
 from conv_lint.dims import Expr
-from conv_lint.interpreter import attributes, faults, operators, suppose
+from conv_lint.interpreter import attributes, faults, operators, protocols, suppose
 from conv_lint.interpreter.libraries import NATIVES, Context, constants, native
 from conv_lint.interpreter.machine import PythonRaise
 from conv_lint.interpreter.objects import (
@@ -40,6 +40,8 @@ def _len(c: Context, value: Value) -> Value:
             return Unknown(value.open)
         case Dict():
             return len(value.items)
+        case Instance() if protocols.has(value, "__len__"):
+            return protocols.run(c.machine, c.frame, value, "__len__")
         case Instance() if value.torch_name.startswith("torch.nn.") and not value.open:
             return len(members(value)) if value.torch_name != "torch.nn.ParameterList" else len(value.attrs)
         case Iter():
@@ -469,6 +471,14 @@ def _setattr(c: Context, target: Value, name: Value, value: Value) -> Value:
         c.machine.journal.touch(target)
         target.open = target.open or "an attribute was set under an unknown name"
     return None
+
+
+@native("builtins.object.__setattr__")
+def _put(c: Context, target: Value, name: Value, value: Value) -> Value:
+    if isinstance(target, Instance) and isinstance(name, str):
+        attributes.put(c.machine, target, name, value)
+        return None
+    return _setattr(c, target, name, value)
 
 
 @native("builtins.delattr")

@@ -9,7 +9,7 @@ from conv_lint.interpreter.calls import Arguments, run_function, with_first
 from conv_lint.interpreter.decorators import decorate
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import HELD, MISSING, Call, Class, Frame, Function, Inherited, Instance
-from conv_lint.values import Dict, External, Unknown, Value
+from conv_lint.values import Dict, External, List, Unknown, Value
 
 
 def make_class(machine: Machine, frame: Frame, node: cst.ClassDef) -> Value:
@@ -63,6 +63,15 @@ def fields_of(machine: Machine, made: Class) -> dict[str, Value]:
     return fields
 
 
+#: Classes of Python whose objects are lists and dicts, and what makes their items.
+_HOLDING = {
+    "builtins.list": "builtins.list",
+    "builtins.dict": "builtins.dict",
+    "collections.OrderedDict": "builtins.dict",
+    "collections.UserDict": "builtins.dict",
+}
+
+
 def construct(machine: Machine, frame: Frame, node: cst.CSTNode | None, made: Class, arguments: Arguments) -> Value:
     """Call a class."""
     if made.kind == "enum":
@@ -74,6 +83,9 @@ def construct(machine: Machine, frame: Frame, node: cst.CSTNode | None, made: Cl
     if made.is_module and isinstance(init, Function) and not isinstance(new, Function):
         return recall.construction(machine, frame, node, made, init, arguments)
     instance = Instance(made, call=Call(node, frame) if node is not None else frame.call)
+    for base in made.library_bases():
+        if base.name in _HOLDING:
+            instance.attrs[HELD] = List() if base.name == "builtins.list" else Dict()
     if isinstance(new, Function):
         fresh = run_function(machine, frame, node, new, with_first(arguments, made))
         if not isinstance(fresh, Instance) or fresh.cls is not made:
@@ -98,11 +110,12 @@ def initialize(
 
     if isinstance(base, External) and base.name.startswith("torch.nn."):
         modules.initialize(machine, frame, node, instance, base.name, arguments)
-    elif isinstance(base, External) and base.name in ("builtins.list", "builtins.dict", "collections.OrderedDict"):
+    elif isinstance(base, External) and base.name in _HOLDING:
         from conv_lint.interpreter.calls import call_value
 
         machine.journal.touch(instance)
-        instance.attrs[HELD] = call_value(machine, frame, node, base, arguments.args, arguments.kwargs)
+        maker = External(_HOLDING[base.name])
+        instance.attrs[HELD] = call_value(machine, frame, node, maker, arguments.args, arguments.kwargs)
         if instance.held is None:
             instance.attrs[HELD] = Dict(open="made from something unknown")
     elif isinstance(base, External) and instance.is_module:

@@ -13,12 +13,12 @@ import libcst as cst
 
 from conv_lint import dims, ops
 from conv_lint.finding import Place
-from conv_lint.interpreter import tensors
+from conv_lint.interpreter import protocols, tensors
 from conv_lint.interpreter.calls import Arguments, call_value
 from conv_lint.interpreter.machine import Machine
-from conv_lint.interpreter.objects import Frame
+from conv_lint.interpreter.objects import Frame, Instance
 from conv_lint.interpreter.sequences import items_of
-from conv_lint.values import Apart, Choice, Condition, External, Iter, List, Real, Tensor, Unknown, Value
+from conv_lint.values import Apart, Choice, Condition, Dict, External, Iter, List, Real, Tensor, Unknown, Value
 
 
 @dataclass
@@ -169,6 +169,11 @@ def call(machine: Machine, frame: Frame, node: cst.CSTNode | None, function: Ext
         return run_named(machine, frame, node, name, arguments)
     if name in ops.LAYERS or name in modules.CONTAINERS or name == "torch.nn.Module":
         return modules.construct(machine, frame, node, name, arguments)
+    if name.startswith(("builtins.dict.", "builtins.list.")) and arguments.args:
+        held = arguments.args[0].held if isinstance(arguments.args[0], Instance) else arguments.args[0]
+        if isinstance(held, (List, Dict)):
+            method = name.rpartition(".")[2]
+            return protocols.of_items(machine, frame, node, held, method, arguments.args[1:])
     if name.startswith("torch.Tensor.") and arguments.args and isinstance(arguments.args[0], Tensor):
         return tensors.call_method(
             machine, frame, node, arguments.args[0], name[13:], arguments.args[1:], arguments.kwargs, arguments.open

@@ -8,7 +8,7 @@ import libcst as cst
 
 from conv_lint import catalogue, ops
 from conv_lint.finding import Step
-from conv_lint.interpreter import arity, attributes, coverage, faults, locate, recall, tensors
+from conv_lint.interpreter import arity, attributes, coverage, faults, locate, protocols, recall, tensors
 from conv_lint.interpreter.calls import Arguments, call_value, with_first
 from conv_lint.interpreter.machine import LayerCall, Machine
 from conv_lint.interpreter.objects import (
@@ -335,8 +335,10 @@ def call_method(
     if name in ("forward", "__call__"):
         return forward_of(machine, frame, node, receiver, base, arguments)
     if name == "__setattr__" and len(arguments.args) == 2 and isinstance(arguments.args[0], str):
-        attributes.set_attribute(machine, frame, receiver, arguments.args[0], arguments.args[1])
+        attributes.put(machine, receiver, arguments.args[0], arguments.args[1])
         return None
+    if receiver.held is not None:
+        return protocols.of_items(machine, frame, node, receiver.held, name, arguments.args)
     if name in METHODS and not (name == "__len__" and receiver.open):
         return METHODS[name](machine, frame, receiver, arguments)
     return Unknown(f"{name} of {base}")
@@ -490,6 +492,11 @@ def _get_submodule(machine: Machine, frame: Frame, module: Instance, arguments: 
     for name in path.split(".") if isinstance(path, str) else ():
         here = attributes.get(machine, frame, None, here, name)
     return here if isinstance(path, str) else Unknown("an unknown submodule")
+
+
+@method("__getitem__")
+def _item(machine: Machine, frame: Frame, module: Instance, arguments: Arguments) -> Value:
+    return attributes.module_item(machine, module, machine.resolve(argument(arguments, 0, "idx")))
 
 
 @method("__len__")

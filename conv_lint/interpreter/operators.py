@@ -11,7 +11,7 @@ import libcst as cst
 
 from conv_lint import catalogue, dims, ops
 from conv_lint.dims import Expr
-from conv_lint.interpreter import faults, kinds, locate, suppose, tensors
+from conv_lint.interpreter import faults, kinds, locate, protocols, suppose, tensors
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import BoundMethod, Class, Frame, Function, Instance, Native, Partial, Sizes
 from conv_lint.ops.given import layer_class
@@ -218,6 +218,8 @@ def _containers(
         case (Instance(), _):
             found = call_method(machine, frame, left, f"__{name}__", [right])
             return found if found is not None else Unknown("an operator of an object")
+        case (_, Instance()) if protocols.has(right, f"__r{name}__"):
+            return protocols.run(machine, frame, right, f"__r{name}__", left)
     reason = next((v.reason for v in (left, right) if isinstance(v, Unknown)), "an operation on unknown values")
     return Unknown(reason)
 
@@ -501,10 +503,14 @@ def _is_plain(value: Value) -> bool:
 
 def contains(machine: Machine, frame: Frame, item: Value, container: Value) -> Value:
     """``item in container``."""
+    from conv_lint.interpreter.expressions import truth_of
+
     if isinstance(item, Choice):
         return machine.choose(frame, item, lambda v: contains(machine, frame, v, container))
     if isinstance(container, str) and isinstance(item, str):
         return item in container
+    if isinstance(container, Instance) and protocols.has(container, "__contains__"):
+        return truth_of(machine, frame, protocols.run(machine, frame, container, "__contains__", item))
     if isinstance(container, Instance) and container.is_module and isinstance(item, str) and not container.open:
         return item in container.attrs
     keys: list[Value] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from conv_lint.interpreter import protocols
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import Class, Instance
 from conv_lint.values import Choice, Dict, Iter, List, Stream, Tensor, Value
@@ -60,6 +61,8 @@ def _pieces(machine: Machine, value: Tensor) -> list[Value] | None:
 def _members(machine: Machine, value: Instance) -> list[Value] | None:
     """The items of a Sequential, a ModuleList, a ModuleDict (its keys) or a NamedTuple."""
     name = value.torch_name
+    if protocols.has(value, "__iter__"):
+        return protocols.iterated(machine, value)
     if value.open:
         return None
     if name in ("torch.nn.Sequential", "torch.nn.ModuleList", "torch.nn.ParameterList"):
@@ -70,7 +73,7 @@ def _members(machine: Machine, value: Instance) -> list[Value] | None:
         return [value.attrs[name] for name in value.cls.fields if name in value.attrs]
     if value.held is not None:
         return items_of(machine, value.held)
-    return None
+    return protocols.iterated(machine, value)
 
 
 def is_part(value: Value) -> bool:

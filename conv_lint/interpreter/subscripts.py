@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import libcst as cst
 
-from conv_lint.interpreter import attributes, faults, kinds, tensors
+from conv_lint.interpreter import attributes, faults, kinds, protocols, tensors
 from conv_lint.interpreter.machine import Machine, PythonRaise
 from conv_lint.interpreter.namespace import registered
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Instance, Sizes
@@ -57,6 +57,8 @@ def item(machine: Machine, frame: Frame, node: cst.CSTNode, base: Value, index: 
     match base:
         case Dict():
             return _of_dict(machine, frame, node, base, index)
+        case Instance() if protocols.has(base, "__getitem__"):
+            return protocols.run(machine, frame, base, "__getitem__", index)
         case Instance() if base.is_module:
             return _of_module(machine, frame, node, base, index)
         case Instance():
@@ -108,6 +110,9 @@ def _alike(items: list[Value]) -> Value:
         return first
     if isinstance(first, (int, float, str)) and all(type(i) is type(first) and i == first for i in items):
         return first
+    if isinstance(first, Tensor) and all(isinstance(i, Tensor) for i in items):
+        shapes = {tuple(tuple.__iter__(i.shape)) for i in items if isinstance(i, Tensor)}
+        return Tensor(first.shape, first.step, first.dtype, first.sure) if len(shapes) == 1 else Unknown(_ANY)
     if items and all(type(i) is float for i in items):
         return Real("a number with a point", ())
     if isinstance(first, (tuple, List)) and not isinstance(first, Tensor):
@@ -116,7 +121,11 @@ def _alike(items: list[Value]) -> Value:
         if len(rows) == len(items) and not is_open and len({len(row) for row in rows}) == 1:
             common = [_alike(list(column)) for column in zip(*rows)]
             return List(common) if isinstance(first, List) else tuple(common)
-    return Unknown("an item at an unknown index")
+    return Unknown(_ANY)
+
+
+#: Why nothing is known of an item.
+_ANY = "an item at an unknown index"
 
 
 def _of_module(machine: Machine, frame: Frame, node: cst.CSTNode, base: Instance, index: Value) -> Value:
@@ -160,21 +169,18 @@ def _of_dict(machine: Machine, frame: Frame, node: cst.CSTNode, base: Dict, inde
 
 
 def _of_instance(machine: Machine, frame: Frame, node: cst.CSTNode, base: Instance, index: Value) -> Value:
-    from conv_lint.interpreter.calls import call_method, call_value
+    from conv_lint.interpreter.calls import call_value
 
-    own = base.cls.find("__getitem__") if isinstance(base.cls, Class) else None
-    if base.held is not None and not isinstance(own, Function):
-        other = base.cls.find("__missing__") if isinstance(base.cls, Class) else None
-        if isinstance(other, Function) and isinstance(base.held, Dict) and index not in base.held.items:
-            return call_method(machine, frame, base, "__missing__", [index])
+    if base.held is not None:
+        if protocols.has(base, "__missing__") and isinstance(base.held, Dict) and index not in base.held.items:
+            return protocols.run(machine, frame, base, "__missing__", index)
         return item(machine, frame, node, base.held, index)
     items = items_of(machine, base)
     if items is not None and isinstance(index, int) and -len(items) <= index < len(items):
         return items[index]
     if "__getitem__" in base.attrs:  # of a library's object: a dataset
         return call_value(machine, frame, None, base.attrs["__getitem__"], [index], {})
-    found = call_method(machine, frame, base, "__getitem__", [index])
-    return found if found is not None else Unknown("an item of an object")
+    return Unknown("an item of an object")
 
 
 def _of_sizes(machine: Machine, frame: Frame, node: cst.CSTNode, base: Sizes, index: Value) -> Value:

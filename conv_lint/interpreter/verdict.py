@@ -233,7 +233,7 @@ class _Judge:
         return None
 
     def sibling(self) -> Finding | None:
-        """``self.convz(h)`` beside ``self.convr(hx)``, where both layers take what ``hx`` has, which is made of ``h``."""
+        """``self.convz(h)`` beside ``self.convr(hx)``, where both layers take what ``hx``, made of ``h``, has."""
         axis, node, frame = self.axis(), self.scene.node, self.scene.frame
         module, held = frame.self_value, dict(self.scene.locals).get(frame, {})
         if axis is None or not isinstance(module, Instance) or not isinstance(node, cst.Call):
