@@ -192,6 +192,9 @@ def _set_item(machine: Machine, frame: Frame, target: cst.Subscript, value: Valu
 
     base = machine.resolve(evaluate(machine, frame, target.value))
     index = machine.resolve(index_value(machine, frame, target))
+    if isinstance(target.value, cst.Attribute) and target.value.attr.value == "_modules" and isinstance(index, str):
+        attributes.set_attribute(machine, frame, evaluate(machine, frame, target.value.value), index, value)
+        return
     set_item(machine, frame, target, base, index, value)
 
 

@@ -145,6 +145,8 @@ def find(machine: Machine, frame: Frame, base: Instance, name: str) -> Value:
     if name == "__dict__":
         is_plain = isinstance(base.cls, Class) and not base.is_module and faults.has_known_bases(base.cls)
         return Dict(base.attrs, base.open if is_plain else "attributes")
+    if name == "_modules" and base.is_module:
+        return Dict(dict(base.children()), base.open)
     if name == "training" and base.is_module:
         return base.training if base.training is not None else machine.training
     if name in ("_replace", "_asdict") and isinstance(base.cls, Class) and base.cls.kind == "namedtuple":

@@ -7,7 +7,7 @@ import sys
 
 from conv_lint import dims
 from conv_lint.dims import Expr
-from conv_lint.interpreter import attributes, faults, operators, protocols, suppose
+from conv_lint.interpreter import attributes, faults, operators, parameters, protocols, suppose
 from conv_lint.interpreter.libraries import NATIVES, Context, constants, native
 from conv_lint.interpreter.machine import PythonRaise
 from conv_lint.interpreter.objects import (
@@ -117,6 +117,8 @@ def _dict(c: Context, value: Value = (), /, **more: Value) -> Value:
         made = value.copy()
     else:
         pairs = items_of(c.machine, value)
+        if pairs is None and isinstance(value, Iter) and value.open == parameters.OPEN:
+            pairs, made.open = value.items, value.open
         for pair in pairs or ():
             parts = items_of(c.machine, pair)
             if parts is None or len(parts) != 2 or isinstance(parts[0], (Unknown, List, Dict)):

@@ -436,7 +436,7 @@ def _named_modules(machine: Machine, frame: Frame, module: Instance, arguments: 
     return Iter(pairs, next((m.open for _, m in found if m.open and m.is_container), None))
 
 
-@method("parameters", "named_parameters", "buffers", "named_buffers", "state_dict")
+@method("parameters", "buffers", "named_buffers")
 def _parameters(machine: Machine, frame: Frame, module: Instance, arguments: Arguments) -> Value:
     return Iter([], "parameters")
 
@@ -477,7 +477,7 @@ def _apply(machine: Machine, frame: Frame, module: Instance, arguments: Argument
 
 
 @method(
-    "zero_grad", "load_state_dict", "register_forward_hook", "register_forward_pre_hook", "register_full_backward_hook",
+    "zero_grad", "register_forward_hook", "register_forward_pre_hook", "register_full_backward_hook",
     "register_backward_hook", "init_weights", "extra_repr", "_get_name", "save_hyperparameters", "log",
 )  # fmt: skip
 def _nothing(machine: Machine, frame: Frame, module: Instance, arguments: Arguments) -> Value:

@@ -9,6 +9,7 @@ from conv_lint import catalogue, dims
 from conv_lint.dims import Dim, Expr, divides, eq, le, lt
 from conv_lint.finding import CONSTRUCTION
 from conv_lint.ops.channels import require_channels
+from conv_lint.ops.padding import check_pair
 from conv_lint.ops.rule import Arg, Op, Result, layer_rule, shape_rule
 from conv_lint.values import Shape, Unknown
 
@@ -199,7 +200,10 @@ def conv(
         _check_bias(op, bias, out_channels)
     if not op.is_layer:
         _check_padding(op, padding, stride, kernel)
+    else:
+        _check_made(op, out_channels)
     stride, dilation = op.per_axis(stride, dilation)
+    _check_mode(op, input, padding, kernel, dilation)
     if padding == "same":
         return (*input[: -op.n - 1], out_channels, *input[-op.n :])
     padding = op.per_axis(0 if isinstance(padding, str) else padding)
@@ -242,6 +246,8 @@ def conv_transpose(
     op.made = -op.n - 1
     if isinstance(bias, Shape):
         _check_bias(op, bias, out_channels)
+    if op.is_layer:
+        _check_made(op, out_channels)
     stride, padding, output_padding, dilation = op.per_axis(stride, padding, output_padding, dilation)
     leading = (*input[: -op.n - 1], out_channels)
     wanted = op.args.get("output_size")
@@ -259,6 +265,26 @@ def conv_transpose(
             out = op.unknown()
         sizes.append(out)
     return (*leading, *sizes)
+
+
+def _check_made(op: Op, out_channels: Dim) -> None:
+    """torch makes a layer that gives no channels (``channels // 16`` of 8), but does not run it."""
+    report = catalogue.argument_range(argument="out_channels", value=out_channels, allowed="at least 1")
+    op.require(le(1, out_channels), report, "out_channels")
+
+
+def _check_mode(op: Op, input: Shape, padding: Arg, kernel: tuple[Dim, ...], dilation: tuple[Dim, ...]) -> None:
+    """A layer whose ``padding_mode`` repeats the input needs so much of it."""
+    mode = op.args.get("padding_mode")
+    if not isinstance(mode, str) or mode == "zeros" or padding == "valid":
+        return
+    if padding == "same":
+        room = [d * (k - 1) for k, d in zip(kernel, dilation)]
+        pairs = [(r // 2, r - r // 2) for r in room]
+    else:
+        pairs = [(p, p) for p in op.per_axis(padding)]
+    for axis, pair in enumerate(pairs, -op.n):
+        check_pair(op, input, axis, pair, mode, "padding")
 
 
 def _check_bias(op: Op, bias: Shape, out_channels: Dim) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from conv_lint import catalogue, dims
 from conv_lint.dims import Dim, eq, render
 from conv_lint.finding import Origin
+from conv_lint.ops.batch import first_batch
 from conv_lint.ops.elementwise import fitted
 from conv_lint.ops.rule import Arg, Op, Result, layer_rule, shape_rule
 from conv_lint.values import CannotTell, Shape, Unknown, render_any
@@ -58,6 +59,11 @@ def misfit(op: Op, problem: str, source: Origin | None = None, at: str = "target
     op.fail(catalogue.loss_shapes(problem=problem, source=source, **facts), None if op.is_layer else at)
 
 
+def whole(shape: Shape) -> tuple[Dim, ...]:
+    """A shape of the first batch of a loader."""
+    return tuple(map(first_batch, shape))
+
+
 def all_known(*shapes: object) -> bool:
     """Are these tensors of known rank?"""
     return all(isinstance(shape, Shape) and shape.rest is None for shape in shapes)
@@ -89,7 +95,7 @@ def cross_entropy(op: Op, input: Shape, target: Arg, weight: Arg) -> Result:
 
     N may be left out: (C,) against () or (C,).  Targets of the input's shape are probabilities.
     """
-    if all_known(input, target) and len(input) > 0 and dims.same(input, target) is not False:
+    if all_known(input, target) and len(input) > 0 and dims.same(whole(input), whole(target)) is not False:
         if dims.same(input, target) and target.dtype in ("int", "bool"):
             words = "has the output's shape, so it is read as probabilities, which cannot be whole numbers"
             axis = min(len(input) - 1, 1)
@@ -123,7 +129,7 @@ def _per_sample(op: Op, input: Shape) -> Result:
 def check_classes(op: Op, input: Shape, target: Shape) -> None:
     """The target is the input without its dimension of classes."""
     takes = (input[0], *input[2:]) if len(input) > 1 else ()
-    if not takes and dims.same(target, (1,)) is not False:
+    if not takes and dims.same(whole(target), (1,)) is not False:
         return
     answers = [op.equate(a, b) for a, b in zip(takes, target)]
     if len(target) == len(takes) and False not in answers:

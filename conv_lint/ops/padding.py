@@ -85,7 +85,7 @@ def _padded(op: Op, input: Shape, amounts: tuple[Dim, ...], mode: str | None, at
     sizes = []
     for axis, (left, right) in enumerate(pairs, -count):
         size = input[axis]
-        allowed = _check_pair(op, input, axis, (left, right), mode, at)
+        allowed = check_pair(op, input, axis, (left, right), mode, at)
         sizes.append(size + left + right if allowed else op.unknown())
     if mode in ("reflect", "replicate") and all(dims.lt(size, 1) for size in sizes):
         op.fail(catalogue.empty_output(input=input, output=sizes[-1], source=op.origin(input)), at)
@@ -113,7 +113,8 @@ def _check_rank(op: Op, input: Shape, amounts: tuple[Dim, ...], mode: str, at: s
     return op.require_rank(input, *ranks, takes=words)
 
 
-def _check_pair(op: Op, input: Shape, axis: int, pair: tuple[Dim, Dim], mode: str | None, at: str) -> bool:
+def check_pair(op: Op, input: Shape, axis: int, pair: tuple[Dim, Dim], mode: str | None, at: str) -> bool:
+    """Is there so much of a dimension that it can be padded by a pair?  Where not, CONV306 or CONV304."""
     size, (left, right) = input[axis], pair
     most = {"reflect": size - 1, "circular": size}.get(mode or "")
     if most is not None:

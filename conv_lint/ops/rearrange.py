@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from conv_lint import catalogue, dims
 from conv_lint.dims import Dim, Expr, eq
 from conv_lint.finding import Step
+from conv_lint.ops.batch import first_batch
 from conv_lint.ops.rule import Arg, Op, Result, shape_rule
 from conv_lint.values import CannotTell, External, Real, Rest, Shape, Unknown
 
@@ -95,7 +96,7 @@ def _filled(
     else:
         fits, hole = False if wrong else _same(op, left, right), op.unknown(0)
     if fits is None and not _fits_first_batch(op, left, right, holes):
-        fits, have = False, tuple(map(_first_batch, have))
+        fits, have = False, tuple(map(first_batch, have))
     if fits is False:
         fix = "only one size can be -1" if len(holes) > 1 else _features_fix(op, have, target)
         given = input if axis is None else f"dimension {axis} of {input!r}"
@@ -109,16 +110,9 @@ def _filled(
     return tuple(hole if size == -1 else size for size in target)
 
 
-def _first_batch(dim: Dim) -> Dim:
-    """A size for the first batch of a loader, which is a whole one."""
-    if not isinstance(dim, Expr):
-        return dim
-    return dims.substitute(dim, {s: s.batch for s in dim.symbols if s.batch is not None})
-
-
 def _fits_first_batch(op: Op, have: Dim, target: Dim, holes: list[int]) -> bool:
     """May the elements of a whole batch of a loader fit?"""
-    first, wanted = _first_batch(have), _first_batch(target)
+    first, wanted = first_batch(have), first_batch(target)
     if (first, wanted) == (have, target):
         return True
     return (_hole(op, first, wanted)[0] if holes else _same(op, first, wanted)) is not False
