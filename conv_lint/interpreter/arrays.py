@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from conv_lint.dims import Expr
 from conv_lint.interpreter.data import as_array
 from conv_lint.interpreter.libraries import Context, native
 from conv_lint.interpreter.sequences import items_of
@@ -60,6 +61,23 @@ def _transpose(c: Context, value: Value, axes: Value = None) -> Value:
 @native("numpy.expand_dims")
 def _expand_dims(c: Context, value: Value, axis: Value) -> Value:
     return c.call_torch("torch.unsqueeze", value, axis) if isinstance(value, Tensor) else Unknown("an unknown array")
+
+
+@native("numpy.pad")
+def _pad(c: Context, array: Value, pad_width: Value, mode: Value = "constant", **options: Value) -> Value:
+    """A pair for each axis, one for all of them, or one number for all sides (numpy.pad)."""
+    shape = c.machine.shape(array.shape) if isinstance(array, Tensor) else None
+    is_number = isinstance(pad_width, (int, Expr))
+    rows: list[Value] | None = [(pad_width, pad_width)] if is_number else items_of(c.machine, pad_width)
+    if shape is None or shape.rest is not None or rows is None:
+        return Unknown("an array that is not known")
+    if len(rows) == 2 and not any(isinstance(row, (tuple, List)) for row in rows):
+        rows = [tuple(rows)]
+    pairs = [items_of(c.machine, row) for row in (rows * len(shape) if len(rows) == 1 else rows)]
+    if len(pairs) != len(shape) or not all(pair and len(pair) == 2 for pair in pairs):
+        return Unknown("an array that is padded by what is not known")
+    flat = [amount for pair in reversed(pairs) for amount in pair or ()]
+    return c.call_torch("torch.nn.functional.pad", array, tuple(flat))
 
 
 @native("numpy.stack", "numpy.concatenate")

@@ -279,6 +279,11 @@ DATASETS: dict[str, tuple[tuple[int, int | None, int | None], tuple[int, int] | 
     "SVHN": ((3, 32, 32), None),
     "USPS": ((1, 16, 16), None),
     "STL10": ((3, 96, 96), None),
+    "Omniglot": ((1, 105, 105), None),
+    "FER2013": ((1, 48, 48), None),
+    "SEMEION": ((1, 16, 16), None),
+    "CelebA": ((3, 218, 178), None),
+    "LFWPeople": ((3, 250, 250), None),
     "EuroSAT": ((3, 64, 64), None),
     "PCAM": ((3, 96, 96), None),
     "ImageFolder": (_UNKNOWN_SIZE, None),
@@ -290,6 +295,11 @@ DATASETS: dict[str, tuple[tuple[int, int | None, int | None], tuple[int, int] | 
     "Places365": (_UNKNOWN_SIZE, None),
     "GTSRB": (_UNKNOWN_SIZE, None),
     "Imagenette": (_UNKNOWN_SIZE, None),
+    "Country211": (_UNKNOWN_SIZE, None),
+    "FGVCAircraft": (_UNKNOWN_SIZE, None),
+    "RenderedSST2": (_UNKNOWN_SIZE, None),
+    "StanfordCars": (_UNKNOWN_SIZE, None),
+    "SUN397": (_UNKNOWN_SIZE, None),
 }
 DATASET = External("torch.utils.data.Dataset")
 
