@@ -264,4 +264,5 @@ def delete_item(machine: Machine, owner: List | Dict, index: Value) -> None:
             owner.maybe.pop(index, None)
         del owner.items[index]  # type: ignore[arg-type]
     except (KeyError, IndexError, TypeError):
+        owner.items.clear()  # whichever it was
         owner.open = "an unknown item was deleted"

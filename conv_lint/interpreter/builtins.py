@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins as python
-import sys
 
 from conv_lint import dims
 from conv_lint.dims import Expr
@@ -332,114 +331,6 @@ def _any_all(c: Context, values: Value) -> Value:
 # objects ----------------------------------------------------------------------------------------------------
 
 
-@native("builtins.isinstance")
-def _isinstance(c: Context, value: Value, kind: Value) -> Value:
-    kinds = kind if isinstance(kind, tuple) else kind.items if isinstance(kind, List) else (kind,)
-    if isinstance(value, Choice):
-        return c.mapped(value, lambda v: _isinstance(c, v, kind))
-    answers = [_is_a(c, value, one) for one in kinds]
-    if any(a is True for a in answers):
-        return True
-    if all(a is False for a in answers):
-        return False
-    key = ("isinstance", value, *kinds)
-    return Condition(key if _hashable(key) else object(), "the type of something unknown")
-
-
-def _hashable(value: object) -> bool:
-    try:
-        hash(value)  # a slice cannot, nor what holds one
-    except TypeError:
-        return False
-    return True
-
-
-_PYTHON_TYPES: dict[str, tuple[type, ...]] = {
-    "builtins.int": (int, Expr),
-    "builtins.float": (float,),
-    "builtins.str": (str,),
-    "builtins.bool": (bool,),
-    "builtins.list": (List,),
-    "builtins.tuple": (tuple, Sizes),
-    "builtins.dict": (Dict,),
-    "builtins.set": (),
-    "builtins.slice": (slice,),
-    "builtins.range": (range,),
-    "torch.Tensor": (Tensor,),
-    "collections.abc.Sequence": (List, tuple, str),
-    "typing.Sequence": (List, tuple, str),
-    "collections.abc.Iterable": (List, tuple, str, Dict, Iter),
-    "typing.Iterable": (List, tuple, str, Dict, Iter),
-    "collections.Iterable": (List, tuple, str, Dict, Iter),
-    "collections.OrderedDict": (),
-    "collections.abc.Mapping": (Dict,),
-    "collections.abc.Callable": (Function, Class, BoundMethod, Native, Partial),
-    "numbers.Number": (int, float, Expr),
-    "types.FunctionType": (Function,),
-}
-
-
-def _is_a(c: Context, value: Value, kind: Value) -> bool | None:
-    """Is the value of this type; ``None`` if it cannot be told."""
-    if (isinstance(value, Unknown) and not isinstance(value, Condition)) or isinstance(kind, Unknown):
-        return None
-    if isinstance(value, Tensor) and not value.sure:
-        return None
-    name = kind.name if isinstance(kind, (External, Native)) else ""
-    if isinstance(value, Instance):
-        if isinstance(kind, Class):
-            return kind in value.cls.mro if isinstance(value.cls, Class) else False
-        bases = value.cls.mro if isinstance(value.cls, Class) else (value.cls,)
-        names = {b.name for b in bases if isinstance(b, External)}
-        if name == "torch.nn.Module":
-            return value.is_module
-        if name in names or name == "builtins.object":
-            return True
-        return _layer_is_a(value, name) if not value.open else None
-    if name in _PYTHON_TYPES:
-        if name == "builtins.dict" or name.startswith("collections."):
-            return True if isinstance(value, _PYTHON_TYPES[name]) else None if isinstance(value, Dict) else False
-        return isinstance(value, _PYTHON_TYPES[name])
-    if name == "torch.nn.Parameter":
-        return value.parameter if isinstance(value, Tensor) else False
-    if isinstance(kind, Class) or name.startswith("torch.nn."):
-        return False
-    return None
-
-
-def _layer_is_a(value: Instance, name: str) -> bool | None:
-    """Base classes inside torch.nn: ``_BatchNorm``, ``_ConvNd``."""
-    last = name.rpartition(".")[2]
-    mine = value.torch_name.rpartition(".")[2]
-    if last == "_BatchNorm":
-        return "BatchNorm" in mine
-    if last == "_ConvNd":
-        return mine.startswith("Conv")
-    if last == "_InstanceNorm":
-        return "InstanceNorm" in mine
-    if last.startswith("_"):
-        return None
-    top = name.partition(".")[0]
-    if isinstance(value.cls, External) and top not in ("torch", *sys.stdlib_module_names):
-        return False  # a class of torch does not derive from one of another package
-    return False if name.startswith(("torch.nn.", "builtins.")) else None
-
-
-@native("builtins.issubclass")
-def _issubclass(c: Context, value: Value, kind: Value) -> Value:
-    if isinstance(value, Class) and isinstance(kind, (Class, External)):
-        return kind in value.mro
-    if isinstance(value, External) and isinstance(kind, External):
-        if value == kind:
-            return True
-        layer = value.name.startswith("torch.nn.") and not value.name.rpartition(".")[2].startswith("Lazy")
-        answer = _layer_is_a(Instance(value), kind.name) if layer and kind.name != "torch.nn.Module" else None
-        if answer is not None:
-            return answer
-        return Condition(("issubclass", value, kind), "a base of a library class")
-    return Condition(object(), "a base of something unknown")
-
-
 @native("builtins.hasattr")
 def _hasattr(c: Context, value: Value, name: Value) -> Value:
     if isinstance(value, Instance) and isinstance(name, str):
@@ -498,16 +389,6 @@ def _callable(c: Context, value: Value) -> Value:
     if isinstance(value, Instance):
         return value.is_module or (isinstance(value.cls, Class) and value.cls.find("__call__") is not MISSING)
     return isinstance(value, (Function, Class, BoundMethod, Native, Partial, External, Method))
-
-
-@native("builtins.type")
-def _type(c: Context, value: Value, *more: Value) -> Value:
-    if isinstance(value, Instance) and not more:
-        return value.cls
-    for name, kinds in _PYTHON_TYPES.items():
-        if name.startswith("builtins.") and not isinstance(value, bool) and isinstance(value, kinds):
-            return External(name)
-    return Unknown("a type that is not known")
 
 
 @native(

@@ -254,7 +254,8 @@ def truth_of(machine: Machine, frame: Frame, value: Value) -> bool | Condition:
             answer = eq(value, 0)
             return Condition(("size==", value, 0), "a size", negated=True) if answer is None else not answer
         case List() | Dict():
-            return bool(value.items) if not value.open or value.items else Condition(("truth", value), "its length")
+            sure = [key for key in value.items if key not in value.maybe] if isinstance(value, Dict) else value.items
+            return bool(sure) if not value.open or sure else Condition(("truth", value), "its length")
         case Tensor():
             return Condition(object(), "the value of a tensor")
         case Instance():

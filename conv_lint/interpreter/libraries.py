@@ -160,7 +160,8 @@ def call(machine: Machine, frame: Frame, node: cst.CSTNode | None, function: Ext
     import conv_lint.interpreter.data
     import conv_lint.interpreter.images
     import conv_lint.interpreter.stdlib  # and those of its standard library
-    import conv_lint.interpreter.torch_api  # noqa: F401  and those of torch that are no op
+    import conv_lint.interpreter.torch_api
+    import conv_lint.interpreter.type_tests  # noqa: F401
     from conv_lint.interpreter import faults, modules
 
     name = function.name

@@ -85,6 +85,8 @@ def is_part(value: Value) -> bool:
 
 def members(container: Instance) -> list[Value]:
     """The modules (parameters) of a container, in order."""
-    if container.torch_name == "torch.nn.Sequential":
+    if container.torch_name == "torch.nn.ParameterDict":
+        return [v for v in container.attrs.values() if isinstance(v, Tensor)]
+    if container.torch_name in ("torch.nn.Sequential", "torch.nn.ModuleDict"):
         return [v for v in container.attrs.values() if is_part(v)]
     return [v for n, v in container.attrs.items() if n.isdigit()]

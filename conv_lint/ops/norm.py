@@ -300,8 +300,10 @@ def layer_norm(op: Op, input: Shape, normalized_shape: Arg, weight: Arg, bias: A
         _check_parameter(op, "bias", bias, takes)
     input = op.trailing(input, len(takes))
     given = input[-len(takes) :]
-    if dims.every(op.equate(a, b) for a, b in zip(given, takes)) is False:
-        op.fail(_layer_norm_report(op, input, given, takes), "normalized_shape")
+    answers = [op.equate(a, b) for a, b in zip(given, takes)]
+    if False in answers:
+        axis = answers.index(False) - len(takes)
+        op.fail(_layer_norm_report(op, input, given, takes, axis), "normalized_shape")
     return input
 
 
@@ -311,9 +313,8 @@ def rms_norm_layer(op: Op, x: Shape, normalized_shape: Arg, weight: Arg) -> Resu
     return layer_norm(op, x, normalized_shape, weight)
 
 
-def _layer_norm_report(op: Op, input: Shape, given: tuple[Dim, ...], takes: tuple[Dim, ...]) -> Report:
+def _layer_norm_report(op: Op, input: Shape, given: tuple[Dim, ...], takes: tuple[Dim, ...], axis: int) -> Report:
     one = len(takes) == 1
-    axis = next(i for i in range(-1, -len(takes) - 1, -1) if eq(input[i], takes[i]) is False)
     fix = None
     if one and input.rest is None and len(input) in (3, 4) and eq(input[1], takes[0]) is True:
         fix = "x.transpose(1, 2) first" if len(input) == 3 else "x.permute(0, 2, 3, 1) first"
