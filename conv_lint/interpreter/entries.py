@@ -98,7 +98,7 @@ def run_top_level(machine: Machine) -> Namespace:
             _reset(machine)
             _note_end(machine, statement, error)
             machine.doubts = 1  # the program has ended; what follows lacks what it would have made
-        namespace.frame.pending.clear()
+        machine.forget_pending(namespace.frame)
     machine.doubts = 0
     return namespace
 
@@ -106,6 +106,7 @@ def run_top_level(machine: Machine) -> Namespace:
 def _reset(machine: Machine) -> None:
     machine.muted = machine.catching = machine.doubts = 0
     machine.journal.levels.clear()
+    machine.journal.left.clear()
 
 
 def _note_end(machine: Machine, node: cst.CSTNode, error: Exception) -> None:

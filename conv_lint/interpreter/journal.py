@@ -8,7 +8,7 @@ from conv_lint import dims
 from conv_lint.dims import Dim, Expr, Symbol
 from conv_lint.interpreter.memory import Memory
 from conv_lint.interpreter.namespace import LazyImport
-from conv_lint.interpreter.objects import MISSING, Class, Frame, Instance
+from conv_lint.interpreter.objects import MISSING, Class, Frame, Instance, Pending
 from conv_lint.values import (
     Choice,
     Condition,
@@ -63,10 +63,12 @@ class Journal:
     """Keeps, for each open branch, the objects as they were before it first changed them.
 
     What was made in the branch itself is not kept: nobody outside knows it.  ``memory`` is told of every change.
+    ``left``: branches that have left their loop or function early; for them is kept what changes without them.
     """
 
     def __init__(self, memory: Memory | None = None) -> None:
         self.levels: list[_Level] = []
+        self.left: list[Pending] = []
         self.memory = memory if memory is not None else Memory()
 
     def touch(self, target: Mutable) -> None:
@@ -76,6 +78,14 @@ class Journal:
             level = self.levels[-1]
             if target.born < level.since and target not in level:
                 level[target] = target.snapshot()
+        for pending in self.left:
+            if target.born < pending.since and target not in pending.before:
+                pending.before[target] = target.snapshot()
+
+    def forget(self, pending: Pending) -> None:
+        """A branch that left is joined, or nobody asks for it any more."""
+        if pending in self.left:
+            self.left.remove(pending)
 
     def begin(self) -> None:
         self.levels.append(_Level())
@@ -84,6 +94,10 @@ class Journal:
         """Close a branch: undo what it changed, and return each changed object's state after it."""
         before = self.levels.pop()
         after = {target: target.snapshot() for target in before}
+        for pending in self.left:
+            if pending.since > before.since:  # what the branch had changed before it left is undone here
+                for target, state in after.items():
+                    pending.before.setdefault(target, state)
         for target, state in before.items():
             if state != after[target]:
                 self.memory.notice(target)

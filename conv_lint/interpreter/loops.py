@@ -195,15 +195,15 @@ def _body(machine: Machine, frame: Frame, body: cst.BaseSuite) -> Flow | None:
     try:
         flow = execute_block(machine, frame, suite(body))
     except PythonRaise:
-        early = [p for p in frame.pending[before:] if p.kind == "continue"]
+        early = machine.take_pending(frame, "continue", before)
         if not early:
             raise
-        machine.journal.apply(early[-1].changes)
         flow = None
+        for pending in early:
+            machine.join_pending(pending, alone=pending is early[0])
     if flow is not None and flow.kind == "continue":
         flow = None
-    for pending in [p for p in frame.pending[before:] if p.kind == "continue"]:
-        frame.pending.remove(pending)
+    for pending in machine.take_pending(frame, "continue", before):
         machine.join_pending(pending)
     return flow
 
@@ -212,8 +212,7 @@ def _end(machine: Machine, frame: Frame, orelse: cst.Else | None) -> Flow | None
     """After the last round: branches that broke out are joined, then ``else`` runs."""
     from conv_lint.interpreter.statements import execute_block, suite
 
-    for pending in [p for p in frame.pending if p.kind == "break"]:
-        frame.pending.remove(pending)
+    for pending in machine.take_pending(frame, "break"):
         machine.join_pending(pending)
     return execute_block(machine, frame, suite(orelse.body)) if orelse is not None else None
 
@@ -249,7 +248,7 @@ def _unknown_rounds(machine: Machine, frame: Frame, one_round: Callable[[], Flow
         finally:
             after = machine.journal.end()
             leaves = leaves or len(frame.pending) > pending
-            del frame.pending[pending:]
+            machine.forget_pending(frame, pending)
         if not _widen(machine, after, last=attempt == WIDENINGS):
             if machine.muted and not leaves:
                 return None

@@ -20,7 +20,7 @@ from conv_lint.interpreter.journal import Facts, Journal, join, join_states
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Instance, Pending
 from conv_lint.project import Project
 from conv_lint.tree import Tree
-from conv_lint.values import Choice, Condition, Dict, List, Rest, Shape, Tensor, Unknown, Value
+from conv_lint.values import Choice, Condition, Dict, List, Mutable, Rest, Shape, Tensor, Unknown, Value
 
 if TYPE_CHECKING:
     from conv_lint.interpreter.demands import Demands
@@ -388,13 +388,30 @@ class Machine:
             self.journal.merge(condition, after_one, after_two)
             return Flow(one.kind, join(condition, one.value, two.value))
         if one is not None:
-            frame.pending.append(Pending(one.kind, one.value, condition, after_one))
+            self._leave(frame, Pending(one.kind, one.value, condition, after_one))
             self.journal.apply(after_two)
             return two
         assert two is not None
-        frame.pending.append(Pending(two.kind, two.value, condition.inverse(), after_two))
+        self._leave(frame, Pending(two.kind, two.value, condition.inverse(), after_two))
         self.journal.apply(after_one)
         return None
+
+    def _leave(self, frame: Frame, pending: Pending) -> None:
+        frame.pending.append(pending)
+        self.journal.left.append(pending)
+
+    def forget_pending(self, frame: Frame, first: int = 0) -> None:
+        """The branches that left early are joined with nothing any more."""
+        for pending in frame.pending[first:]:
+            self.journal.forget(pending)
+        del frame.pending[first:]
+
+    def take_pending(self, frame: Frame, kind: str, first: int = 0) -> list[Pending]:
+        """The branches that left in one way, the last one first; they are to be joined."""
+        found = [p for p in frame.pending[first:] if p.kind == kind]
+        for pending in found:
+            frame.pending.remove(pending)
+        return found[::-1]
 
     def _side(
         self, condition: Condition, truth: bool, run: Callable[[], Flow | None]
@@ -415,11 +432,16 @@ class Machine:
         if self.demands is not None and not self.muted:
             self.demands.required.append((condition, truth))
 
-    def join_pending(self, pending: Pending) -> None:
-        """Join the changes of a branch that left early into the current state."""
-        for target, state in pending.changes.items():
-            self.journal.touch(target)
-            target.restore(join_states(pending.condition, target, state, target.snapshot()))
+    def join_pending(self, pending: Pending, alone: bool = False, but: Mutable | None = None) -> None:
+        """Join the state in which a branch left early into the current one; ``alone``: nobody else is left.
+
+        ``but``: an object that nobody needs any more.
+        """
+        self.journal.forget(pending)
+        for target, state in pending.states.items():
+            if target is not but:
+                self.journal.touch(target)
+                target.restore(state if alone else join_states(pending.condition, target, state, target.snapshot()))
 
     def choose(self, frame: Frame, value: Choice, use: Callable[[Value], Value]) -> Value:
         """Apply ``use`` to both alternatives of a choice, each on its own path, and join the results."""

@@ -30,12 +30,22 @@ class Call:
 
 @dataclass(eq=False)
 class Pending:
-    """A branch that left early: how, with what value, and what it had changed."""
+    """A branch that left early: how, with what value, and what it had changed.
+
+    ``since``: when it left.  ``before``: what was changed after that by those who did not leave, as it was.
+    """
 
     kind: str
     value: Value
     condition: Any
     changes: dict[Any, Any]
+    since: int = field(default_factory=birth)
+    before: dict[Any, Any] = field(default_factory=dict)
+
+    @property
+    def states(self) -> dict[Any, Any]:
+        """The objects that are not as they are now where the branch left, with their states there."""
+        return {**self.before, **self.changes}
 
 
 @dataclass(eq=False)

@@ -242,19 +242,18 @@ def run_body(machine: Machine, frame: Frame, body: Sequence[cst.CSTNode]) -> Val
     """Run a function's body; the value that it returns, joined over every way that it can return."""
     value: Value
     try:
-        flow = execute_block(machine, frame, body)
-        value = flow.value if flow is not None and flow.kind == "return" else None
-    except PythonRaise:
-        if not any(p.kind == "return" for p in frame.pending):
-            raise
-        value = MISSING
-    for pending in reversed([p for p in frame.pending if p.kind == "return"]):
-        if value is MISSING:
-            machine.journal.apply(pending.changes)
-            value = pending.value
-        else:
-            machine.join_pending(pending)
-            value = join(pending.condition, pending.value, value)
+        try:
+            flow = execute_block(machine, frame, body)
+            value = flow.value if flow is not None and flow.kind == "return" else None
+        except PythonRaise:
+            if not any(p.kind == "return" for p in frame.pending):
+                raise
+            value = MISSING
+        for pending in machine.take_pending(frame, "return"):
+            machine.join_pending(pending, alone=value is MISSING, but=frame)
+            value = pending.value if value is MISSING else join(pending.condition, pending.value, value)
+    finally:
+        machine.forget_pending(frame)
     return value
 
 
