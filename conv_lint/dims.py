@@ -32,15 +32,15 @@ class Symbol:
 
     ``low`` is the least value it can have (``None``: any).  ``given`` is true for the sizes that a reader would
     name (``B``, ``H``, a parameter) and false for a mere ``?``.  ``image`` is true for the height, width, depth or
-    length of what is fed to a net, ``is_parameter`` for an argument of the checked code: see :mod:`conv_lint.maps`.
-    ``batch`` is what a loader was asked for, where the last batch has what is left.
+    length of what is fed to a net, ``is_parameter`` for an argument of the checked code (see :mod:`conv_lint.maps`),
+    ``is_number`` for one that is no tensor for sure.  ``batch`` is what a loader was asked for; its last may be less.
     """
 
-    __slots__ = ("batch", "given", "image", "is_parameter", "key", "low", "name", "serial")
+    __slots__ = ("batch", "given", "image", "is_number", "is_parameter", "key", "low", "name", "serial")
 
     def __init__(self, name: str = "?", low: int | None = None, given: bool = False, image: bool = False) -> None:
         self.name, self.low, self.given, self.image = name, low, given, image
-        self.is_parameter = given and low is None
+        self.is_parameter, self.is_number = given and low is None, False
         self.batch: int | None = None
         self.serial = next(_serial)
         self.key: tuple[object, ...] = (0, self.serial)

@@ -188,7 +188,8 @@ class Real(Unknown):
     def is_number(self) -> bool:
         """Is it surely one, and no tensor?  What it was computed from are sizes, or were used as such."""
         return all(
-            isinstance(v, (int, float)) or (isinstance(v, Expr) and all(s.low is not None for s in v.symbols))
+            isinstance(v, (int, float))
+            or (isinstance(v, Expr) and all(s.low is not None or s.is_number for s in v.symbols))
             for v in self.of
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import libcst as cst
 
@@ -26,6 +26,9 @@ from conv_lint.interpreter.objects import (
 from conv_lint.interpreter.sequences import items_of
 from conv_lint.values import Apart, Choice, Condition, Dict, External, Iter, List, Unknown, Value
 
+#: Of whom ``*args`` and ``**kwargs`` are in a call that the checker makes up.
+FURTHER = ("further arguments of the factory", "further arguments of the constructor")
+
 
 @dataclass
 class Arguments:
@@ -33,7 +36,8 @@ class Arguments:
 
     ``open``: a reason if the arguments are not these for sure.  ``others``: a reason if there may be more of them that
     are not known.  ``maybe``: keyword arguments that are given only under a condition.  ``rest``: a reason if only
-    ``*args`` and ``**kwargs`` of the function may hold more.
+    ``*args`` and ``**kwargs`` of the function may hold more, :data:`FURTHER` of a call that the checker makes up: what
+    has a default keeps it then, also in the functions of the checked code to which they are passed on.
     """
 
     args: list[Value] = field(default_factory=list)
@@ -85,6 +89,8 @@ def evaluate_arguments(machine: Machine, frame: Frame, nodes: Sequence[cst.Arg])
         value = evaluate(machine, frame, argument.value)
         if argument.star == "*":
             items = items_of(machine, value) if not displaced else None
+            if isinstance(value, List) and value.open in FURTHER and not displaced:
+                items, out.rest = value.items, value.open
             if items is None:
                 kinds.refuse_iterating(machine, frame, argument.value, value, kinds.NOT_STARRED)
                 out.open = "unknown positional arguments"
@@ -97,7 +103,9 @@ def evaluate_arguments(machine: Machine, frame: Frame, nodes: Sequence[cst.Arg])
             if not isinstance(value, Dict):
                 out.open = out.others or ("unknown keyword arguments" if not _is_empty_unknown(value) else None)
                 continue
-            if value.others:
+            if value.others in FURTHER:
+                out.rest = value.others
+            elif value.others:
                 out.open = out.others or f"keyword arguments from a dict that {value.others}"
             out.kwargs.update({k: v for k, v in value.items.items() if isinstance(k, str)})
             for name in value.maybe:
@@ -180,6 +188,8 @@ def call_with(machine: Machine, frame: Frame, node: cst.CSTNode | None, function
     from conv_lint.interpreter import classes, faults, libraries, methods, modules
 
     function = machine.resolve(function)
+    if arguments.rest and isinstance(function, (External, Native, Method)):
+        arguments = replace(arguments, others=arguments.others or arguments.rest)
     match function:
         case Function():
             return run_function(machine, frame, node, function, arguments)

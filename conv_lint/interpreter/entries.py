@@ -18,7 +18,7 @@ from conv_lint.configured import shapes_for
 from conv_lint.docstrings import examples
 from conv_lint.finding import Place, Step
 from conv_lint.inputs import Malformed, from_annotation, sizes_for
-from conv_lint.interpreter.calls import Arguments, call_with
+from conv_lint.interpreter.calls import FURTHER, Arguments, call_with
 from conv_lint.interpreter.demands import ACCEPTED, Demands
 from conv_lint.interpreter.journal import Facts, Journal
 from conv_lint.interpreter.machine import Machine, Note, OutOfBudget, PythonRaise, TooLong
@@ -244,7 +244,7 @@ def _factory(machine: Machine, frame: Frame, node: cst.FunctionDef, function: Va
     machine.doubts += _wants_errors(node)
     machine.by_default = any(isinstance(p, cst.Param) for p in (*node.params.params, *node.params.kwonly_params, *more))
     if isinstance(node.params.star_arg, cst.Param):
-        arguments.rest = "further arguments of the factory"
+        arguments.rest = FURTHER[0]
     made = call_with(machine, frame, node, function, arguments)
     if isinstance(made, Instance) and made.is_module:
         feed(machine, frame, made, _configured(machine, node.name.value))
@@ -268,7 +268,7 @@ def _class(machine: Machine, frame: Frame, made: Class) -> None:
     kwargs = symbols_for(machine, init) if isinstance(init, Function) else {}
     arguments = Arguments([], kwargs)
     if isinstance(init, Function) and (init.node.params.star_kwarg or isinstance(init.node.params.star_arg, cst.Param)):
-        arguments.rest = "further arguments of the constructor"
+        arguments.rest = FURTHER[1]
     if isinstance(init, Inherited):
         arguments.open = "the arguments of its library base class"
     try:
@@ -292,6 +292,8 @@ def _instead_of_none(init: Function) -> dict[str, Value]:
 
 def symbols_for(machine: Machine, function: Function) -> dict[str, Value]:
     """A symbol, or something unknown, for each required parameter behind ``self``."""
+    while isinstance(wrapped := function.attrs.get("__wrapped__"), Function):  # what it passes its arguments on to
+        function = wrapped
     params = function.node.params
     required = [
         p for p in [*params.posonly_params, *params.params][1:] + list(params.kwonly_params) if p.default is None
@@ -303,7 +305,10 @@ def _argument(parameter: cst.Param) -> Value:
     name = parameter.name.value
     annotation = parameter.annotation.annotation if parameter.annotation is not None else None
     if dotted(annotation) == "int":
-        return dims.symbol(name, None)
+        number = dims.symbol(name, None)
+        for symbol in number.symbols:
+            symbol.is_number = True
+        return number
     return Unknown(f"the parameter {name}", name)
 
 

@@ -10,7 +10,7 @@ import libcst as cst
 
 from conv_lint.dims import Expr, product
 from conv_lint.interpreter import tensors
-from conv_lint.interpreter.calls import Arguments
+from conv_lint.interpreter.calls import FURTHER, Arguments
 from conv_lint.interpreter.machine import Machine, PythonRaise
 from conv_lint.interpreter.namespace import registered
 from conv_lint.interpreter.objects import MISSING, Frame, Method, Property, Sizes
@@ -242,6 +242,8 @@ def _get(machine: Machine, frame: Frame, target: Dict, args: list[Value], kwargs
     found = registered(machine, target, args[0])
     if found is not MISSING:
         return found
+    if target.others in FURTHER and default is not None and not isinstance(args[0], Unknown):
+        return default
     if target.others or isinstance(args[0], Unknown):
         return Unknown(target.open or "an item under an unknown key")
     return default

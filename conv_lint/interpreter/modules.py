@@ -146,9 +146,9 @@ def _build(
         given = {k: tensors.to_rule(machine, v) for k, v in arguments.kwargs.items()}
         for name in arguments.maybe:  # the program gives what the layer does not take to other layers only
             given.pop(name)
-        if arguments.open:
+        if open := arguments.open or arguments.rest:
             known = {*row.signature.positional[: len(arguments.args)], *given}
-            given.update({n: Unknown(arguments.open) for n in row.signature.positional if n not in known})
+            given.update({n: Unknown(open) for n in row.signature.positional if n not in known})
         bound = row.signature.bind([tensors.to_rule(machine, a) for a in arguments.args], given)
     except TypeError as error:
         instance.open = f"{label}: {error}"

@@ -268,7 +268,9 @@ def _check_parameter(op: Op, name: str, value: object, takes: tuple[Dim, ...]) -
 def layer_norm_layer(op: Op, normalized_shape: Arg, elementwise_affine: Arg) -> Result:
     """weight, bias: normalized_shape."""
     if isinstance(normalized_shape, Unknown):
-        return {}
+        if normalized_shape.size_ is None:
+            return {"weight": normalized_shape, "bias": normalized_shape}
+        normalized_shape = normalized_shape.size()  # another layer took it for a number
     wide = isinstance(normalized_shape, (tuple, list))
     sizes = tuple(map(op.dim, normalized_shape)) if wide else (op.dim(normalized_shape),)
     for size in sizes:

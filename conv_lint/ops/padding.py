@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
+from typing import Any
 
 from conv_lint import catalogue, dims
 from conv_lint.dims import Dim
 from conv_lint.ops.rule import Arg, Op, Result, layer_rule, shape_rule
-from conv_lint.values import CannotTell, Shape, Unknown
+from conv_lint.values import CannotTell, Rest, Shape, Unknown
 
 MODES = ("constant", "reflect", "replicate", "circular")
 
@@ -81,6 +82,7 @@ def _padded(op: Op, input: Shape, amounts: tuple[Dim, ...], mode: str | None, at
         input = _check_rank(op, input, amounts, mode, at)
     if not count:
         return input
+    input = _maps(op, input, count)
     pairs = list(zip(amounts[::2], amounts[1::2]))[::-1]
     sizes = []
     for axis, (left, right) in enumerate(pairs, -count):
@@ -90,6 +92,16 @@ def _padded(op: Op, input: Shape, amounts: tuple[Dim, ...], mode: str | None, at
     if mode in ("reflect", "replicate") and all(dims.lt(size, 1) for size in sizes):
         op.fail(catalogue.empty_output(input=input, output=sizes[-1], source=op.origin(input)), at)
     return (*input[:-count], *sizes)
+
+
+def _maps(op: Op, input: Shape, count: int) -> Shape:
+    """An input of unknown rank that is padded in so many dimensions, which are those of an image or a volume."""
+    names = ("D", "H", "W")[3 - count :]
+    if input.rest is None or input.known or not 2 <= count <= 3:
+        return input
+    front: tuple[Any, ...] = (Rest(input.rest.reason, input.rest.image), *(input.rest.axis(name) for name in names))
+    op.world.settle(input.rest, front, False)
+    return Shape(front, input.step, input.dtype)
 
 
 def _check_length(op: Op, input: Shape, amounts: tuple[Dim, ...], at: str) -> None:
