@@ -13,7 +13,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import libcst as cst
 
@@ -82,7 +82,24 @@ def outline(path: str, text: str) -> Outline | None:
     module = source.parse(text)
     if module is None:
         return None
-    return Outline(path, text, [_statement(node) for node in module.body])
+    nodes = module.body
+    found = [_statement(node) for node in nodes]
+    own = [s.binds for node, s in zip(nodes, found) if not isinstance(node, (ast.Import, ast.ImportFrom))]
+    made = frozenset().union(*own)
+    found = [replace(s, touches=s.touches | _decorators(node) & made) for node, s in zip(nodes, found)]
+    return Outline(path, text, found)
+
+
+def _decorators(node: ast.stmt) -> set[str]:
+    """The objects whose methods decorate a function or class, and may keep it: ``LAYERS`` of ``@LAYERS.register()``."""
+    found: set[str] = set()
+    for decorator in getattr(node, "decorator_list", []):
+        base = decorator.func if isinstance(decorator, ast.Call) else decorator
+        if isinstance(base, ast.Attribute):
+            while isinstance(base, ast.Attribute):
+                base = base.value
+            found |= {base.id} if isinstance(base, ast.Name) else set()
+    return found
 
 
 def _statement(node: ast.stmt) -> Statement:
@@ -134,6 +151,11 @@ def _touched(node: ast.stmt) -> set[str]:
     return found
 
 
+def _is_package(folder: str) -> bool:
+    """A folder with ``__init__.py``, or one without inside such a folder."""
+    return any(os.path.isfile(os.path.join(f, "__init__.py")) for f in (folder, os.path.dirname(folder)))
+
+
 class Project:
     """Finds the file behind a dotted name, as Python's import system would from the linted file.
 
@@ -148,7 +170,7 @@ class Project:
         if names == ["__init__"]:
             names = []
         root = folder
-        while os.path.isfile(os.path.join(root, "__init__.py")) and os.path.dirname(root) != root:
+        while _is_package(root) and os.path.dirname(root) != root:
             names.insert(0, os.path.basename(root))
             root = os.path.dirname(root)
         self.name = ".".join(names)

@@ -73,9 +73,25 @@ def run_assign(machine: Machine, frame: Frame, node: cst.Assign) -> None:
 
     if replaces_module(node):
         return
+    _settle_starred(machine, frame, node)
     value = evaluate(machine, frame, node.value)
     for target in node.targets:
         assign(machine, frame, target.target, value)
+
+
+def _settle_starred(machine: Machine, frame: Frame, node: cst.Assign) -> None:
+    """``b, n, c, h = *x.shape, heads`` tells the number of dimensions, too."""
+    from conv_lint.interpreter.expressions import evaluate
+
+    target = node.targets[0].target
+    if not isinstance(node.value, cst.Tuple) or not isinstance(target, cst.Tuple):
+        return
+    starred = [e.value for e in node.value.elements if isinstance(e, cst.StarredElement)]
+    is_plain = not any(isinstance(e, cst.StarredElement) for e in target.elements)
+    if len(starred) == 1 and is_plain and isinstance(starred[0], cst.Attribute):
+        sizes = machine.resolve(evaluate(machine, frame, starred[0]))
+        if isinstance(sizes, Sizes):
+            _settle(machine, sizes, len(target.elements) - len(node.value.elements) + 1, None)
 
 
 def replaces_module(node: cst.CSTNode) -> bool:

@@ -6,7 +6,7 @@ import libcst as cst
 
 from conv_lint.interpreter import assign
 from conv_lint.interpreter.machine import Machine
-from conv_lint.interpreter.namespace import LazyImport, load
+from conv_lint.interpreter.namespace import LazyImport, Namespace, load
 from conv_lint.interpreter.objects import MISSING, Frame
 from conv_lint.project import absolute
 from conv_lint.tree import dotted
@@ -35,6 +35,12 @@ def run_import_from(machine: Machine, frame: Frame, node: cst.ImportFrom) -> Non
             assign.bind(machine, frame, target.value, LazyImport(module, name))
 
 
+def _imports_from(found: Namespace, other: Namespace) -> bool:
+    """Does a package take over names of one of its modules that takes over the package's?"""
+    linted: str = found.machine.project.name
+    return any(name.startswith(f"{found.name}.") for name in (other.name, linted))
+
+
 def _import_star(machine: Machine, frame: Frame, module: str) -> None:
     if frame.namespace.outline is not None and frame is frame.namespace.frame:
         frame.namespace.stars.append(module)
@@ -46,4 +52,6 @@ def _import_star(machine: Machine, frame: Frame, module: str) -> None:
         value = found.frame.locals.get(name, MISSING)
         if isinstance(value, LazyImport) and value.loading:
             continue  # the very name that led here: Python has not bound it yet
+        if value is MISSING and name in frame.locals and _imports_from(found, frame.namespace):
+            continue  # packages that take names over from each other: it may be this very one
         assign.bind(machine, frame, name, LazyImport(module, name) if value is MISSING else value)

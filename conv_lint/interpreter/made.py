@@ -1,0 +1,228 @@
+"""What made the two numbers that disagree, and which of them is the odd one."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import libcst as cst
+
+from conv_lint import catalogue
+from conv_lint.dims import product
+from conv_lint.finding import Finding, Origin, Step
+from conv_lint.interpreter.follows import steps
+from conv_lint.interpreter.idle import CATS
+from conv_lint.interpreter.judge import Judge, size_of, takes_of
+from conv_lint.interpreter.meant import calls_of_siblings, patches, uneven_pool
+from conv_lint.interpreter.objects import Instance
+from conv_lint.interpreter.sides import of_a_consumer, of_a_list, of_a_name, of_a_producer, of_a_sum
+from conv_lint.interpreter.smallest import smallest
+from conv_lint.interpreter.swaps import of_another_rank, swapped
+from conv_lint.interpreter.upsampled import padded
+from conv_lint.interpreter.ways import Scene, Scope, size_at
+from conv_lint.ops.rule import origin
+from conv_lint.values import Tensor
+
+#: Layers whose weight a function may be given, and their argument that has decided what it takes.
+_SHARED = ("Linear", "Conv1d", "Conv2d", "Conv3d")
+_OF_WEIGHTS = {catalogue.input_channels.code: "in_channels", catalogue.input_features.code: "in_features"}
+
+
+class Made(Judge):
+    """Rules by what stands on the way of the tensor and behind the arguments of the layer."""
+
+    def sibling(self) -> Finding | None:
+        """``self.convz(h)`` beside ``self.convr(hx)``, where both layers take what ``hx``, made of ``h``, has."""
+        axis, node, frame = self.axis(), self.scene.node, self.scene.frame
+        module, held = frame.self_value, dict(self.scene.locals).get(frame, {})
+        if axis is None or not isinstance(module, Instance) or not isinstance(node, cst.Call):
+            return None
+        children = dict(module.children())
+        for name, other in calls_of_siblings(self.scene):
+            value, layer = held.get(name), children.get(other)
+            if not isinstance(value, Tensor) or value.step is None or layer is None or not self.finding.trail:
+                continue
+            fits = size_of(self.machine, value, axis) == self.takes == takes_of(layer)
+            if fits and any(step is self.finding.trail[0] for step in steps((value.step,))):
+                return self.moved(frame.place(node), f"{name}, which self.{other} is given")
+        return None
+
+    def pool(self) -> Finding | None:
+        """A pool to ``(1, 2)`` pixels before a layer that takes one feature per channel."""
+        found = uneven_pool(self.finding.trail, self.takes)
+        return self.moved(*found) if found is not None else None
+
+    def flattening(self) -> Finding | None:
+        """A view that makes other features of a sample than it has, where the layer behind it takes what it has."""
+        for step in steps(self.finding.trail):
+            scope = step.scope
+            if not isinstance(scope, Scope) or scope.op is None or not scope.op.name.endswith((".view", ".reshape")):
+                continue
+            before = tuple(tuple.__iter__(step.parents[0].shape)) if step.parents else ()
+            if (
+                len(step.shape) == 2
+                and len(before) > 1
+                and product(before[1:]) == self.takes
+                and step.place is not None
+            ):
+                return self.moved(step.place, f"{scope.op.label}(x.size(0), -1)")
+            return None
+        return None
+
+    def patches(self) -> Finding | None:
+        """A convolution that makes other patches than the net counts on."""
+        facts = self.finding.report.facts
+        pairs = [(facts.get("a"), facts.get("b")), (facts.get("b"), facts.get("a"))]
+        if self.finding.report.rule is catalogue.view_elements:
+            pairs = [_left_over(facts.get("given"), facts.get("target"))]
+        for given, wanted in pairs:
+            found = patches(self.finding.trail, given, wanted, self.scene.frame)
+            if found is not None:
+                fix = self.written(f"{found.name}={found.value}")
+                return self.moved(found.decided.place, fix, found.decided.frame)
+        return None
+
+    def viewed(self) -> Finding | None:
+        """A layer that makes other features than ``view(-1, features)`` says of its result."""
+        target, trail = self.finding.report.facts.get("target"), self.finding.trail
+        if not isinstance(target, (tuple, list)) or len(target) != 2 or target[0] != -1 or not trail:
+            return None
+        if not isinstance(target[1], int):
+            return None
+        blame = of_a_producer(trail[0], -1, target[1], self.scene.frame, None)
+        return self.moved(blame.place, self.written(blame.fix), blame.frame) if blame is not None else None
+
+    def sum(self) -> Finding | None:
+        """A layer that gives the one of two sizes that nothing in its function has."""
+        axis, facts = self.axis(), self.finding.report.facts
+        if axis is None or facts.get("fix") is not None or self.scene.node is not self.finding.place.node:
+            return None
+        blame = of_a_sum(self.finding.trail, axis, (facts["a"], facts["b"]), self.scene.frame)
+        return self.moved(blame.place, blame.fix, blame.frame) if blame is not None else None
+
+    def upsampled(self) -> Finding | None:
+        """A transposed convolution that gives the smaller one of the two sizes that a strided layer makes one of."""
+        left, right = (self.finding.report.facts.get(side) for side in ("left", "right"))
+        if not isinstance(left, tuple) or not isinstance(right, tuple):
+            return None
+        for step in self.finding.trail[:2]:
+            for short, long in ((left, right), (right, left)):
+                found = padded(step, short, long, self.scene.frame) if step.shape == short else None
+                if found is not None:
+                    return self.moved(found.place, found.fix, found.frame)
+        return None
+
+    def swapped(self) -> Finding | None:
+        """The first layer, whose channels stand in the wrong order: more than one layer would take the others."""
+        source, axis = self.finding.report.facts.get("source"), self.axis()
+        step = source.step if isinstance(source, Origin) else None
+        if step is None or axis is None or not isinstance(self.takes, int) or not isinstance(self.given, int):
+            return None
+        if self._witnesses(step) < 2:
+            return None
+        found = swapped(step, axis, self.takes, self.given, self.scene.frame)
+        return self.moved(found.decided.place, found.fix, found.decided.frame) if found is not None else None
+
+    def _witnesses(self, maker: Step) -> int:
+        """How many layers want of what one has made the same other number."""
+        found = set()
+        for finding in self.machine.findings:
+            source = finding.report.facts.get("source")
+            same = (
+                isinstance(source, Origin) and source.step is maker and finding.report.facts.get("takes") == self.takes
+            )
+            if same and isinstance(finding.scene, Scene):
+                found.add(id(finding.scene.layer))
+        return len(found)
+
+    def another_rank(self) -> Finding | None:
+        """A Conv1d among layers for images."""
+        facts, trail = self.finding.report.facts, self.finding.trail
+        rank = facts.get("rank")
+        wanted = re.match(r"a ([345])-D input", str(facts.get("takes")))
+        if wanted is None or not trail or not isinstance(rank, int):
+            return None
+        found = of_another_rank(trail[0], rank, int(wanted[1]))
+        return self.moved(found[0], f"write {found[1]}") if found is not None else None
+
+    def too_small(self) -> Finding | None:
+        """Where it stands, with the smallest input of the net that would do."""
+        facts, trail = self.finding.report.facts, self.finding.trail
+        axis, kernel, padded_size = (facts.get(name) for name in ("axis", "kernel", "size"))
+        size = size_at(trail[0], axis) if trail and isinstance(axis, int) else None
+        if not (isinstance(axis, int) and isinstance(kernel, int) and isinstance(padded_size, int)):
+            return None
+        needed = smallest(trail[0], axis, kernel - padded_size + size) if isinstance(size, int) else None
+        if needed is None or not trail[0].parents:
+            return None
+        return self.moved(self.finding.place, f"an input of at least {needed} fits")
+
+    def producer(self) -> Finding | None:
+        """A layer of another function that gives ``width * 2`` where its consumer takes ``width``."""
+        source, axis = self.finding.report.facts.get("source"), self.axis()
+        step = source.step if isinstance(source, Origin) else None
+        if step is None or axis is None or not isinstance(self.takes, int):
+            return None
+        blame = of_a_producer(step, axis, self.takes, self.scene.frame, self.consumer_of())
+        return self.moved(blame.place, blame.fix, blame.frame) if blame is not None else None
+
+    def consumer(self) -> Finding | None:
+        """An expression for a number that a block was given, or the name of an output where an input is meant."""
+        consumer = self.consumer_of()
+        if consumer is None:
+            return None
+        for rule in (of_a_consumer, of_a_name):
+            blame = rule(consumer, self.takes, self.given)
+            if blame is not None:
+                return self.moved(blame.place, blame.fix, blame.frame)
+        found = of_a_list(consumer, self.takes)
+        return self.moved(found[0].place, f"{found[1]}={self.given}", found[0].frame) if found is not None else None
+
+    def joined_batches(self) -> Finding | None:
+        """A concatenation along the batch, of what is later joined with tensors of one batch."""
+        axis = self.axis()
+        for step in self.finding.trail:
+            source = origin(step, axis)
+            made = source.step if source is not None else None
+            scope = made.scope if made is not None else None
+            if made is None or made.place is None or not isinstance(scope, Scope) or scope.op is None:
+                continue
+            if axis == made.made == -tuple.__len__(made.shape) and scope.op.name in CATS and len(made.parents) > 1:
+                return self.moved(made.place, "dim=1 in it")
+        return None
+
+    def layout(self) -> Finding | None:
+        """A permutation that puts another dimension where the channels belong."""
+        source = self.finding.report.facts.get("source")
+        step = source.step if isinstance(source, Origin) else None
+        scope = step.scope if step is not None else None
+        if step is None or not isinstance(scope, Scope) or scope.op is None or step.place is None:
+            return None
+        if not scope.op.name.endswith((".permute", ".transpose")) or not step.parents:
+            return None
+        if self.takes not in tuple(tuple.__iter__(step.parents[0].shape)):
+            return None
+        return self.moved(step.place, f"an order that puts the {self.takes} channels there")
+
+    def weight(self) -> Finding | None:
+        """``F.linear(x, self.layer.weight)`` is a call of the layer, and so is ``F.conv2d(x, self.conv.weight)``."""
+        name = _OF_WEIGHTS.get(self.finding.report.rule.code)
+        if self.scene.layer is not None or name is None:
+            return None
+        for step in self.finding.trail[1:]:
+            if step.label.removesuffix(".weight") in _SHARED and not step.parents and step.place is not None:
+                return self.moved(step.place, f"{name}={self.given}" if isinstance(self.given, int) else None)
+        return None
+
+
+def _left_over(given: object, target: object) -> tuple[object, object]:
+    """How many numbers the sizes stand for that only one of two shapes has."""
+    if not isinstance(given, tuple) or not isinstance(target, (tuple, list)):
+        return None, None
+    one, two = list(tuple.__iter__(given)), list(target)
+    for size in list(one):
+        if size in two:
+            one.remove(size)
+            two.remove(size)
+    numbers = [s for s in (*one, *two) if isinstance(s, int) and s > 0]
+    return (math.prod(one), math.prod(two)) if len(numbers) == len(one) + len(two) else (None, None)
