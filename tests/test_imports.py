@@ -188,3 +188,76 @@ def test_a_builder_behind_decorators_that_ask_for_its_signature(
     (tmp_path / "legacy.py").write_text(LEGACY)
     use = f"net = legacy.build({given})\nnet.fc = nn.Linear({features}, 2)\nnet(torch.randn(2, 3, 9, 9))\n"
     assert codes(tmp_path, HEAD + "import legacy\n" + use) == expected
+
+
+# packages ----------------------------------------------------------------------------------------------------
+
+FACTORIES = """
+from torch import nn
+class Factory:
+    def __init__(self):
+        self.known = {}
+    def register(self, name):
+        def add(function):
+            self.known[name] = function
+            return function
+        return add
+    def get(self, name, *args):
+        return self.known[name](*args)
+Conv = Factory()
+@Conv.register("conv")
+def convolution(n):
+    return (nn.Conv1d, nn.Conv2d)[n - 1]
+"""
+NET = """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a = {made}
+        self.b = nn.Conv2d(9, 3, 3)
+
+    def forward(self, x):
+        return self.b(self.a(x))
+"""
+
+
+@pytest.mark.parametrize(
+    ("files", "linted"),
+    [
+        (
+            {
+                "factories.py": FACTORIES,
+                "net.py": HEAD + "from factories import Conv\n" + NET.format(made='Conv.get("conv", 2)(3, 8, 3)'),
+            },
+            "net.py",
+        ),
+        (
+            {
+                "pk/__init__.py": "",
+                "pk/models/__init__.py": "",
+                "pk/util.py": HEAD + "def conv(a, b):\n    return nn.Conv2d(a, b, 3)\n",
+                "pk/models/net/net.py": HEAD + "from ...util import conv\n" + NET.format(made="conv(3, 8)"),
+            },
+            "pk/models/net/net.py",
+        ),
+        (
+            {
+                "pk/__init__.py": "from .blocks import *\nfrom .net import *\n",
+                "pk/blocks.py": HEAD + "class Blur(nn.Module):\n    def forward(self, x):\n        return x\n",
+                "pk/net.py": "from collections import OrderedDict\n"
+                + HEAD
+                + "from pk import *\n"
+                + NET.format(made='nn.Sequential(OrderedDict([("a", nn.Conv2d(3, 8, 3)), ("b", Blur())]))'),
+            },
+            "pk/net.py",
+        ),
+    ],
+    ids=["decorated by a method", "folder without __init__", "a package that imports itself"],
+)
+def test_packages(tmp_path: Path, files: dict[str, str], linted: str) -> None:
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    found = check(files[linted], str(tmp_path / linted)).findings
+    assert [f.message.partition(" (")[0] for f in found] == ["b takes 9 input channels but is given 8"]

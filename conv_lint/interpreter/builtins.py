@@ -116,8 +116,8 @@ def _dict(c: Context, value: Value = (), /, **more: Value) -> Value:
         made = value.copy()
     else:
         pairs = items_of(c.machine, value)
-        if pairs is None and isinstance(value, Iter) and value.open == parameters.OPEN:
-            pairs, made.open = value.items, value.open
+        if pairs is None and isinstance(value, Iter) and value.open in (parameters.OPEN, parameters.COMPLETE):
+            pairs, made.open = value.items, value.open if value.open == parameters.OPEN else None
         for pair in pairs or ():
             parts = items_of(c.machine, pair)
             if parts is None or len(parts) != 2 or isinstance(parts[0], (Unknown, List, Dict)):

@@ -16,6 +16,8 @@ from conv_lint.values import Dict, Iter, Shape, Tensor, Value
 
 #: Why such a dict may hold more: parameters of layers that are not known.
 OPEN = "parameters"
+#: All of them are known, but a loop over them would not be worth its time.
+COMPLETE = "parameters, one by one"
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
 
@@ -34,7 +36,8 @@ def state_dict(machine: Machine, frame: Frame, module: Instance, arguments: Argu
 
 def named_parameters(machine: Machine, frame: Frame, module: Instance, arguments: Arguments) -> Value:
     """The pairs are known to ``dict(...)``; a loop over them is not run one by one."""
-    return Iter([(n, t) for n, t in of_module(module) if not n.endswith(_BUFFERS)], OPEN)
+    pairs = [(n, t) for n, t in of_module(module) if not n.endswith(_BUFFERS)]
+    return Iter(pairs, OPEN if any(part.open for _, part in walk(module)) else COMPLETE)
 
 
 def load_state_dict(machine: Machine, frame: Frame, module: Instance, arguments: Arguments) -> Value:
