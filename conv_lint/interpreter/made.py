@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 
 import libcst as cst
 
@@ -14,7 +15,7 @@ from conv_lint.interpreter.follows import steps
 from conv_lint.interpreter.idle import CATS
 from conv_lint.interpreter.judge import Judge, size_of, takes_of
 from conv_lint.interpreter.meant import calls_of_siblings, patches, uneven_pool
-from conv_lint.interpreter.objects import Instance
+from conv_lint.interpreter.objects import Frame, Instance
 from conv_lint.interpreter.sides import of_a_consumer, of_a_list, of_a_name, of_a_producer, of_a_sum
 from conv_lint.interpreter.smallest import smallest
 from conv_lint.interpreter.swaps import of_another_rank, swapped
@@ -46,6 +47,19 @@ class Made(Judge):
             if fits and any(step is self.finding.trail[0] for step in steps((value.step,))):
                 return self.moved(frame.place(node), f"{name}, which self.{other} is given")
         return None
+
+    def reused(self) -> Finding | None:
+        """A layer that has run before on a tensor that it takes: then it is the call that is wrong."""
+        frame, node = self.scene.frame, self.scene.node
+        inside = [id(module) for module in _around(self.scene.layer) if module.fitted]
+        if self.scene.layer is None or not self.scene.layer.fitted:
+            return None
+        while frame.call is not None and id(frame.self_value) in inside:
+            node, frame = frame.call.node, frame.call.frame
+        if not isinstance(node, cst.Call) or _in_a_loop(node, frame):
+            return None
+        name = cst.Module([]).code_for_node(node.func)
+        return self.moved(frame.place(node), f"another layer than {name}, which has run on {self.takes} before", frame)
 
     def pool(self) -> Finding | None:
         """A pool to ``(1, 2)`` pixels before a layer that takes one feature per channel."""
@@ -213,6 +227,28 @@ class Made(Judge):
             if step.label.removesuffix(".weight") in _SHARED and not step.parents and step.place is not None:
                 return self.moved(step.place, f"{name}={self.given}" if isinstance(self.given, int) else None)
         return None
+
+
+def _around(module: Instance | None) -> Iterator[Instance]:
+    """A module and those that hold it."""
+    while module is not None:
+        yield module
+        module = module.owner[0] if module.owner is not None else None
+
+
+def _in_a_loop(node: cst.CSTNode, frame: Frame) -> bool:
+    """Is it one call for all rounds of a loop?"""
+    waiting: list[cst.CSTNode] = [frame.function.node] if frame.function is not None else [frame.tree.module]
+    while waiting:
+        found = waiting.pop()
+        if isinstance(found, (cst.For, cst.While, cst.BaseComp)) and _holds(found, node):
+            return True
+        waiting += found.children
+    return False
+
+
+def _holds(outer: cst.CSTNode, inner: cst.CSTNode) -> bool:
+    return outer is inner or any(_holds(child, inner) for child in outer.children)
 
 
 def _left_over(given: object, target: object) -> tuple[object, object]:

@@ -176,6 +176,10 @@ def _build(
             instance.attrs[name] = value
 
 
+#: What is said of a layer that does run.
+_REMARKS = (catalogue.lossy_size, catalogue.floored_size)
+
+
 # calling ----------------------------------------------------------------------------------------------------
 
 
@@ -184,6 +188,14 @@ def call_module(
 ) -> Value:
     """``module(x)``: its ``forward``, defined by its class or given by torch."""
     module.called = True
+    found = len(machine.findings)
+    result = _call(machine, frame, node, module, arguments)
+    if not machine.muted and all(f.report.rule in _REMARKS for f in machine.findings[found:]):
+        module.fitted = True
+    return result
+
+
+def _call(machine: Machine, frame: Frame, node: cst.CSTNode | None, module: Instance, arguments: Arguments) -> Value:
     if isinstance(module.cls, Class):
         own = module.cls.find("__call__")
         forward = own if isinstance(own, Function) else module.attrs.get("forward", module.cls.find("forward"))

@@ -235,9 +235,9 @@ class Instance(Mutable):
 
     ``cls``: a :class:`Class`, or the :class:`External` name of a torch.nn class.  ``open``: a reason if it may have
     attributes that are not known.  ``owner``: the module that holds it first, and under which name.
-    ``called``: whether the program itself has called it.  ``parallel``: whether it was wrapped by DataParallel, which
-    is followed as the model itself.  ``portrait``: its description, kept while it does not change (see
-    :mod:`conv_lint.interpreter.memory`).
+    ``called``: whether the program itself has called it; ``fitted``: whether it has run to its end.  ``parallel``:
+    whether it was wrapped by DataParallel, which is followed as the model itself.  ``portrait``: its description, kept
+    while it does not change (see :mod:`conv_lint.interpreter.memory`).
     """
 
     cls: Value
@@ -248,6 +248,7 @@ class Instance(Mutable):
     call: Call | None = None
     training: Value = None
     called: bool = False
+    fitted: bool = False
     parallel: bool = False
     portrait: Any = field(default=None, repr=False)
     born: int = field(default_factory=birth, repr=False)

@@ -76,6 +76,7 @@ class _Judge(Idle, Made):
             rules += [self.left_out, self.other_number]
             others = [
                 self.sibling,
+                self.reused,
                 self.pool,
                 self.single,
                 self.flattening,

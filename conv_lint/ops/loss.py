@@ -14,7 +14,7 @@ from conv_lint import catalogue, dims
 from conv_lint.dims import Dim, eq, render
 from conv_lint.finding import Origin
 from conv_lint.ops.batch import first_batch
-from conv_lint.ops.elementwise import fitted
+from conv_lint.ops.elementwise import both_origins, fitted
 from conv_lint.ops.rule import Arg, Op, Result, layer_rule, shape_rule
 from conv_lint.values import CannotTell, Shape, Unknown, render_any
 
@@ -151,7 +151,7 @@ def other_batch(op: Op, input: Shape, target: Shape, axis: int) -> None:
     a, b = input[axis], target[axis]
     why = "something folded or split the batch" if eq(a * b, 0) is False and _one_divides(a, b) else None
     problem = f"the output has {render(a)} samples but the target has {render(b)}"
-    misfit(op, f"{problem}: {why}" if why else problem, op.origin(input, axis))
+    misfit(op, f"{problem}: {why}" if why else problem, both_origins(op, (input, axis), (target, axis)))
 
 
 def _one_divides(a: Dim, b: Dim) -> bool:
@@ -216,7 +216,7 @@ def check_one_shape(op: Op, input: Shape, target: Shape) -> None:
         axis = answers.index(False)
         numbers = f"{render(input[axis])} against {render(target[axis])} in dimension {axis}"
         facts: dict[str, Any] = {"left": tuple(input), "right": tuple(target), "a": input[axis], "b": target[axis]}
-        misfit(op, f"{problem}: {numbers}", op.origin(input, axis), **facts)
+        misfit(op, f"{problem}: {numbers}", both_origins(op, (input, axis), (target, axis)), **facts)
         return
     fix = _one_rank(input, target)
     advice = f"; write {fix}" if fix else _of_classes(op, input, target)
@@ -319,7 +319,8 @@ def together(
     first, second = (f"the {name} {render_any(shape)}" for name, shape in zip(names, (left, right)))
     problem = f"{first} and {second} do not fit: {render(fault.a)} against {render(fault.b)}"
     fix = _one_rank(left, right) if names[0] == "output" and all_known(left, right) else None
-    source = op.origin(left, fault.axis) if -fault.axis <= len(left.known) else None
+    axes = [fault.axis if -fault.axis <= len(shape.known) else None for shape in (left, right)]
+    source = both_origins(op, (left, axes[0]), (right, axes[1]))
     facts: dict[str, Any] = {"a": fault.a, "b": fault.b}
     if all_known(left, right):
         facts |= {"left": tuple(left), "right": tuple(right)}

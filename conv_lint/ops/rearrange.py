@@ -105,7 +105,7 @@ def _filled(
         if _is_flattening(have, target):
             return (have[0], op.unknown())
         # Which of the other sizes are wrong is not known.
-        kept = have[:1] if have and target and eq(have[0], target[0]) is True else ()
+        kept = have[:1] if have and len(target) > 1 and eq(have[0], target[0]) is True else ()
         return (*kept, *(op.unknown(0) for _ in target[len(kept) :]))
     return tuple(hole if size == -1 else size for size in target)
 
