@@ -320,7 +320,7 @@ def feed(machine: Machine, frame: Frame, module: Instance, inputs: Iterable[Valu
         inputs = _configured(machine, module.cls.name) or _example(module)
     arguments = Arguments(list(inputs) if inputs is not None else [])
     if inputs is None and isinstance(forward, Function):
-        arguments = _inputs_of(frame, forward)
+        arguments = _inputs_of(machine, frame, forward)
     elif inputs is None:
         if isinstance(forward, Inherited) and not isinstance(forward.base, External):
             return None
@@ -386,7 +386,7 @@ def _example(module: Instance) -> list[Value] | None:
     return list(example) if isinstance(example, tuple) and all(isinstance(v, Tensor) for v in example) else None
 
 
-def _inputs_of(frame: Frame, forward: Function) -> Arguments:
+def _inputs_of(machine: Machine, frame: Frame, forward: Function) -> Arguments:
     """One input for each parameter of ``forward`` behind ``self``.
 
     A parameter that defaults to None is either given or not; one with another default keeps it.
@@ -400,7 +400,10 @@ def _inputs_of(frame: Frame, forward: Function) -> Arguments:
             out.args.append(_input(inner, parameter))
         elif isinstance(parameter.default, cst.Name) and parameter.default.value == "None":
             given = Condition(("given", name), f"{name} is given")
-            out.kwargs[name] = Choice(given, _input(inner, parameter), None)
+            value = _input(inner, parameter)
+            if isinstance(value, Unknown):
+                machine.assume(Condition(("==", value, None), f"{name} is None"), False)
+            out.kwargs[name] = Choice(given, value, None)
     for parameter in params.kwonly_params:
         if parameter.default is None:
             out.kwargs[parameter.name.value] = _input(inner, parameter)

@@ -45,16 +45,22 @@ def report_argument(
     source = report.facts.get("source")
     stop = _common_scope(frame, layer, source.step if isinstance(source, Origin) else None)
     places: list[Place] = []
+    makers: list[Place] = []
     made = layer.layer.call if layer is not None and layer.layer is not None else None
     if made is not None and at is not None:
         places += _written(made, at, signature, stop)
-        places += list(_calls(made.frame))
+        if any(place.file.path == machine.tree.path for place in places):
+            places += list(_calls(made.frame))
+        else:  # a layer of a library, by its own numbers: it is used in a wrong way
+            makers = list(_calls(made.frame))
+            if str(report.facts.get("fix")).startswith(f"{at}="):
+                report.facts["fix"] = None
     if node is not None and at == CALL and not _beside(layer, trail):
         places.insert(0, frame.place(node))
     elif node is not None:
         expression = argument_node(node, at, signature) if at is not None and layer is None else None
         places += _followed(expression, frame, stop) if expression is not None else [frame.place(node)]
-    places += _calls(frame)
+    places += [*_calls(frame), *makers]
     scene = Scene(frame, node, layer, at, tuple((f, dict(f.locals)) for f in frame.stack()))
     _keep(machine, report, [*_wrong_size(machine, report, trail, frame), *places], trail, scene)
 
