@@ -55,14 +55,54 @@ def report_argument(
             makers = list(_calls(made.frame))
             if str(report.facts.get("fix")).startswith(f"{at}="):
                 report.facts["fix"] = None
+    chain = _chain(frame, node, layer) if at == CALL else None
     if node is not None and at == CALL and not _beside(layer, trail):
-        places.insert(0, frame.place(node))
+        made = chain.call if chain is not None else None
+        places.insert(0, frame.place(node) if made is None else made.frame.place(made.node))
     elif node is not None:
         expression = argument_node(node, at, signature) if at is not None and layer is None else None
         places += _followed(expression, frame, stop) if expression is not None else [frame.place(node)]
+    if at == CALL and (chain is not None or _beside(layer, trail)):
+        report.facts["fix"] = _as_layers(report.facts.get("fix"))
     places += [*_calls(frame), *makers]
     scene = Scene(frame, node, layer, at, tuple((f, dict(f.locals)) for f in frame.stack()))
     _keep(machine, report, [*_wrong_size(machine, report, trail, frame), *places], trail, scene)
+
+
+#: What is written in front of a layer, and the layers that do the same.
+_LAYERS = {
+    "F.adaptive_avg_pool2d(x, 1).flatten(1) first": "nn.AdaptiveAvgPool2d(1), nn.Flatten() before it",
+    "torch.flatten(x, 1) first": "nn.Flatten() before it",
+}
+
+
+def _as_layers(fix: object) -> object:
+    """Advice for a layer in a Sequential, where nothing has a name."""
+    for functional, layers in _LAYERS.items():
+        if isinstance(fix, str) and fix.startswith(functional):
+            return fix.replace(functional, layers)
+    return fix
+
+
+def _chain(frame: Frame, node: cst.CSTNode | None, layer: Instance | None) -> Instance | None:
+    """The Sequential that a call runs, where the layer belongs to another module: ``Sequential(*net.children())``."""
+    if not isinstance(node, cst.Call) or layer is None:
+        return None
+    called: object = None
+    match node.func:
+        case cst.Name(value=name):
+            called = frame.locals.get(name)
+        case cst.Attribute(value=cst.Name(value=name), attr=cst.Name(value=attribute)):
+            owner = frame.locals.get(name)
+            called = owner.attrs.get(attribute) if isinstance(owner, Instance) else None
+    if not isinstance(called, Instance) or called.torch_name != "torch.nn.Sequential":
+        return None
+    holder: Instance | None = layer
+    while holder is not None:
+        if holder is called:
+            return None
+        holder = holder.owner[0] if holder.owner is not None else None
+    return called
 
 
 def _beside(layer: Instance | None, operands: tuple[Step, ...]) -> bool:

@@ -10,7 +10,7 @@ import libcst as cst
 
 from conv_lint import catalogue
 from conv_lint.dims import product
-from conv_lint.finding import Finding, Origin, Step
+from conv_lint.finding import CALL, Finding, Origin, Step
 from conv_lint.interpreter.follows import steps
 from conv_lint.interpreter.idle import CATS
 from conv_lint.interpreter.judge import Judge, size_of, takes_of
@@ -52,7 +52,7 @@ class Made(Judge):
         """A layer that has run before on a tensor that it takes: then it is the call that is wrong."""
         frame, node = self.scene.frame, self.scene.node
         inside = [id(module) for module in _around(self.scene.layer) if module.fitted]
-        if self.scene.layer is None or not self.scene.layer.fitted:
+        if self.scene.layer is None or not self.scene.layer.fitted or self.scene.at == CALL:
             return None
         while frame.call is not None and id(frame.self_value) in inside:
             node, frame = frame.call.node, frame.call.frame
