@@ -41,11 +41,9 @@ class Idle(Judge):
         made = [s.scope.layer for s in steps(self.finding.trail) if isinstance(s.scope, Scope)]
         for frame, node, module in self.callers() if any(other is layer for other in made) else ():
             idle = [(n, c) for n, c in module.children() if is_idle(c) and c.owner is not None and c.owner[0] is module]
-            if child_of(module, layer) is None or len(idle) != 1:
-                continue
-            name, other = idle[0]
-            if not other.is_container and takes_of(other) in (None, self.given):
-                return self.moved(frame.place(node), f"self.{name}, which is never called")
+            if len(idle) == 1 and idle[0][1].layer is not None and takes_of(idle[0][1]) in (None, self.given):
+                return self.moved(frame.place(node), f"self.{idle[0][0]}, which is never called")
+            return None  # further out it is another module that is called twice
         return None
 
     def skipped_layer(self) -> Finding | None:
@@ -184,8 +182,7 @@ class Idle(Judge):
             scope = step.scope
             if not isinstance(scope, Scope) or scope.op is None or scope.op.name not in CATS or step.place is None:
                 continue
-            tensors = scope.op.args.get("tensors")
-            if not isinstance(tensors, (list, tuple)) or len(tensors) != 1 or step.made is None:
+            if step.made is None or not _is_of_one(step.place.node):
                 continue
             for name, value in scope.frame.locals.items():
                 size = size_of(self.machine, value, step.made)
@@ -193,6 +190,14 @@ class Idle(Judge):
                     return self.moved(step.place, f"{name} into it")
             return self.moved(step.place, "another tensor into it")
         return None
+
+
+def _is_of_one(node: object) -> bool:
+    """``torch.cat([x], 1)``, as it is written."""
+    shown = node.args[0].value if isinstance(node, cst.Call) and node.args else None
+    if not isinstance(shown, (cst.List, cst.Tuple)) or len(shown.elements) != 1:
+        return False
+    return not isinstance(shown.elements[0], cst.StarredElement)
 
 
 def _element(step: Step, index: int) -> Place:
