@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from conv_lint import dims
 from conv_lint.dims import Expr
 from conv_lint.interpreter.calls import Arguments
 from conv_lint.interpreter.expressions import truth_of
@@ -35,6 +36,25 @@ def _parameter(c: Context, data: Value = None, requires_grad: Value = True, **mo
     if isinstance(data, Tensor):
         return Tensor(data.shape, data.step, data.dtype, parameter=True)
     return Tensor(any_shape("a parameter of something unknown"), parameter=True)
+
+
+@native("torch.multiprocessing.spawn", "torch.multiprocessing.start_processes")
+def _spawn(c: Context, fn: Value, args: Value = (), nprocs: Value = 1, *more: Value, **options: Value) -> Value:
+    """One process stands for all: ``fn(rank, *args)``."""
+    given = items_of(c.machine, args)
+    if given is not None:
+        c.call(fn, dims.symbol("rank", 0), *given)
+    return None
+
+
+@native("torch.multiprocessing.Process", "multiprocessing.Process", "threading.Thread")
+def _process(c: Context, group: Value = None, target: Value = None, name: Value = None, args: Value = (),
+             kwargs: Value = None, **options: Value) -> Value:  # fmt: skip
+    """What it will run is run now."""
+    given = items_of(c.machine, args)
+    if target is not None and given is not None and kwargs is None:
+        c.call(target, *given)
+    return Unknown("a process")
 
 
 @native("torch.utils.checkpoint.checkpoint")

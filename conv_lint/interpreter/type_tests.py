@@ -19,6 +19,8 @@ from conv_lint.values import Choice, Condition, Dict, External, Iter, List, Real
 _STANDARD = frozenset("abc argparse builtins collections enum functools numbers os pathlib types typing".split())
 #: Those of which a tensor is an instance.
 _OF_TENSORS = frozenset("object Hashable Iterable Sized Container Collection".split())
+#: Those of which a function or a class may be one.
+_OF_CALLABLES = frozenset("object type Hashable Callable FunctionType BuiltinFunctionType partial".split())
 #: What the classes of ``collections.abc`` want of a class: that it defines a method.
 _METHODS = {"Callable": "__call__", "Iterable": "__iter__", "Sized": "__len__", "Container": "__contains__"}
 
@@ -90,6 +92,9 @@ def _asked_of_python(value: Value, name: str) -> bool | None:
     kind, mine = _class_named(name), python_type(value)
     if isinstance(value, Tensor) and kind is not None:
         return name.rpartition(".")[2] in _OF_TENSORS
+    if isinstance(value, External) and mine is None and kind is not None:
+        # A function or a class of a library is none of the values that have a type of their own.
+        return None if name.rpartition(".")[2] in _OF_CALLABLES else False
     if kind is None or mine is None:
         return None
     try:
@@ -134,6 +139,8 @@ def python_type(value: Value) -> type | None:
             return types.FunctionType
         case Class():
             return enum.EnumMeta if value.kind == "enum" else type
+        case External() if value.name.startswith("torch.nn.") and value.name.rpartition(".")[2][:1].isupper():
+            return type
         case None | bool() | int() | float() | complex() | str() | bytes() | slice() | range():
             return type(value)
     return None
