@@ -49,10 +49,10 @@ def report_argument(
     made = layer.layer.call if layer is not None and layer.layer is not None else None
     if made is not None and at is not None:
         places += _written(made, at, signature, stop)
-        if any(place.file.path == machine.tree.path for place in places):
-            places += list(_calls(made.frame))
+        makers = list(_calls(made.frame))
+        if any(place.file.path == machine.tree.path for place in places) or not _is_ready_made(makers, machine):
+            places, makers = [*places, *makers], []
         else:  # a layer of a library, by its own numbers: it is used in a wrong way
-            makers = list(_calls(made.frame))
             if str(report.facts.get("fix")).startswith(f"{at}="):
                 report.facts["fix"] = None
     chain = _chain(frame, node, layer) if at == CALL else None
@@ -67,6 +67,23 @@ def report_argument(
     places += [*_calls(frame), *makers]
     scene = Scene(frame, node, layer, at, tuple((f, dict(f.locals)) for f in frame.stack()))
     _keep(machine, report, [*_wrong_size(machine, report, trail, frame), *places], trail, scene)
+
+
+def _is_ready_made(makers: list[Place], machine: Machine) -> bool:
+    """Does the linted file take a library's model as it is: ``resnet18(pretrained=True)``?"""
+    own = next((place.node for place in makers if place.file.path == machine.tree.path), None)
+    if not isinstance(own, cst.Call):
+        return False
+    return all(
+        argument.keyword.value in _HARMLESS
+        if argument.keyword is not None
+        else isinstance(argument.value, cst.Name) and argument.value.value in ("True", "False", "None", "pretrained")
+        for argument in own.args
+    )
+
+
+#: Arguments of factories that change no number of any layer.
+_HARMLESS = frozenset({"pretrained", "weights", "progress"})
 
 
 #: What is written in front of a layer, and the layers that do the same.
