@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import libcst as cst
 
-from conv_lint.interpreter import attributes, faults, kinds, protocols, tensors
+from conv_lint.interpreter import attributes, faults, kinds, protocols, suppose, tensors
 from conv_lint.interpreter.machine import Machine, PythonRaise
 from conv_lint.interpreter.namespace import registered
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Instance, Sizes
@@ -80,6 +80,7 @@ def _of_sequence(machine: Machine, frame: Frame, node: cst.CSTNode, base: Value,
         return Unknown(base.open if isinstance(base, List) and base.open else "an item of an unknown list")
     if isinstance(index, bool):
         index = int(index)
+    index = suppose.kind(machine, range(len(items)), items, index)
     if isinstance(index, int):
         if -len(items) <= index < len(items):
             return items[index]
@@ -146,6 +147,7 @@ _INDEXED = ("torch.nn.Sequential", "torch.nn.ModuleList", "torch.nn.ParameterLis
 def _of_dict(machine: Machine, frame: Frame, node: cst.CSTNode, base: Dict, index: Value) -> Value:
     from conv_lint.interpreter.calls import call_value
 
+    index = suppose.kind(machine, list(base.items), list(base.items.values()), index)
     try:
         known = index in base.items
     except TypeError:

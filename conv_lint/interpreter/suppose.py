@@ -7,10 +7,13 @@ items.  What is found then holds only if it is found for each of :data:`ROUNDS`.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 from conv_lint import dims
 from conv_lint.dims import Dim, Expr
 from conv_lint.interpreter.machine import Machine
-from conv_lint.values import List, Unknown, Value
+from conv_lint.values import External, List, Unknown, Value
 
 #: The first is tried; the others where something was found with it.
 ROUNDS = (2, 1, 3, 4)
@@ -27,16 +30,34 @@ def count(machine: Machine, size: Value) -> Value:
         if type(size) is not Unknown or size.name == "?":
             return size
         size = size.size()
-    found = machine.size(size)
+    return _fixed(machine, machine.size(size), machine.rounds)
+
+
+def _fixed(machine: Machine, found: Dim, wanted: int) -> Dim:
+    """A size that hangs on arguments alone, supposed to be ``wanted``; else as it is."""
     if not isinstance(found, Expr) or not all(s.is_parameter for s in found.symbols):
         return found
     symbol = max(found.symbols, key=lambda s: s.serial)
     for value in range(LARGEST):
-        if dims.substitute(found, {symbol: value}) == machine.rounds:
+        if dims.substitute(found, {symbol: value}) == wanted:
             _suppose(machine)
             machine.fix(symbol, value)
             break
     return machine.size(found)
+
+
+def kind(machine: Machine, keys: Sequence[Value], items: Sequence[Value], index: Value) -> Value:
+    """The key of one of several layers that differ in their dimensions, ``(nn.Conv1d, nn.Conv2d, nn.Conv3d)[dim - 1]``,
+    where the index hangs on an argument: for images in every other run, for volumes in the others."""
+    size = index.size() if type(index) is Unknown and index.name != "?" else index
+    if machine.rounds is None or not isinstance(size, Expr):
+        return index
+    names = [value.name if isinstance(value, External) else "" for value in items]
+    if len({re.sub(r"[123]d$", "", name) for name in names}) != 1 or not names[0].startswith("torch.nn."):
+        return index
+    wanted = "2d" if machine.rounds % 2 == 0 else "3d"
+    key = next((key for key, name in zip(keys, names) if name.endswith(wanted)), None)
+    return _fixed(machine, machine.size(size), key) if isinstance(key, int) else index
 
 
 def bounds(machine: Machine, given: tuple[Value, ...]) -> tuple[Value, ...]:
