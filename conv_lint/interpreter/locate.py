@@ -54,7 +54,7 @@ def report_argument(
             places, makers = [*places, *makers], []
         else:  # a layer of a library, by its own numbers: it is used in a wrong way
             if str(report.facts.get("fix")).startswith(f"{at}="):
-                report.facts["fix"] = None
+                report.facts["fix"] = _GRAY if _is_gray(report, trail) else None
     chain = _chain(frame, node, layer) if at == CALL else None
     if node is not None and at == CALL and not _beside(layer, trail):
         made = chain.call if chain is not None else None
@@ -67,6 +67,16 @@ def report_argument(
     places += [*_calls(frame), *makers]
     scene = Scene(frame, node, layer, at, tuple((f, dict(f.locals)) for f in frame.stack()))
     _keep(machine, report, [*_wrong_size(machine, report, trail, frame), *places], trail, scene)
+
+
+#: What makes three channels of one.
+_GRAY = "x.repeat(1, 3, 1, 1) for x, its one channel three times"
+
+
+def _is_gray(report: Report, trail: tuple[Step, ...]) -> bool:
+    """Is a batch of gray images given to a model for colour?"""
+    numbers = report.facts.get("takes"), report.facts.get("given")
+    return numbers == (3, 1) and bool(trail) and tuple.__len__(trail[0].shape) == 4
 
 
 def _is_ready_made(makers: list[Place], machine: Machine) -> bool:
