@@ -22,6 +22,7 @@ from conv_lint.interpreter.calls import FURTHER, Arguments, call_with
 from conv_lint.interpreter.demands import ACCEPTED, Demands
 from conv_lint.interpreter.journal import Facts, Journal
 from conv_lint.interpreter.machine import Machine, Note, OutOfBudget, PythonRaise, TooLong
+from conv_lint.interpreter.made_up import arguments_for, instead_of_none
 from conv_lint.interpreter.namespace import Namespace
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Inherited, Instance
 from conv_lint.interpreter.statements import execute
@@ -265,7 +266,7 @@ def _class(machine: Machine, frame: Frame, made: Class) -> None:
     known = frame.namespace.frame.locals.values()
     machine.doubts += any(isinstance(v, Class) and v is not made and made in v.mro for v in known)  # it is derived from
     init = made.find("__init__")
-    kwargs = symbols_for(machine, init) if isinstance(init, Function) else {}
+    kwargs = arguments_for(machine, frame, made, init) if isinstance(init, Function) else {}
     arguments = Arguments([], kwargs)
     if isinstance(init, Function) and (init.node.params.star_kwarg or isinstance(init.node.params.star_arg, cst.Param)):
         arguments.rest = FURTHER[1]
@@ -274,42 +275,13 @@ def _class(machine: Machine, frame: Frame, made: Class) -> None:
     try:
         instance = call_with(machine, frame, made.node, made, arguments)
     except PythonRaise:
-        given = _instead_of_none(init) if isinstance(init, Function) else {}
+        given = instead_of_none(init) if isinstance(init, Function) else {}
         if not given:
             raise
         kwargs.update(given)
         instance = call_with(machine, frame, made.node, made, arguments)
     if isinstance(instance, Instance):
         feed(machine, frame, instance)
-
-
-def _instead_of_none(init: Function) -> dict[str, Value]:
-    """Something unknown for each parameter that defaults to None: a class that refuses None wants to be given them."""
-    params = [*init.node.params.params, *init.node.params.kwonly_params]
-    names = [p.name.value for p in params if isinstance(p.default, cst.Name) and p.default.value == "None"]
-    return {name: Unknown(f"the parameter {name}", name) for name in names}
-
-
-def symbols_for(machine: Machine, function: Function) -> dict[str, Value]:
-    """A symbol, or something unknown, for each required parameter behind ``self``."""
-    while isinstance(wrapped := function.attrs.get("__wrapped__"), Function):  # what it passes its arguments on to
-        function = wrapped
-    params = function.node.params
-    required = [
-        p for p in [*params.posonly_params, *params.params][1:] + list(params.kwonly_params) if p.default is None
-    ]
-    return {p.name.value: _argument(p) for p in required}
-
-
-def _argument(parameter: cst.Param) -> Value:
-    name = parameter.name.value
-    annotation = parameter.annotation.annotation if parameter.annotation is not None else None
-    if dotted(annotation) == "int":
-        number = dims.symbol(name, None)
-        for symbol in number.symbols:
-            symbol.is_number = True
-        return number
-    return Unknown(f"the parameter {name}", name)
 
 
 def feed(machine: Machine, frame: Frame, module: Instance, inputs: Iterable[Value] | None = None) -> Value:

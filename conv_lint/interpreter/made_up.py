@@ -1,0 +1,84 @@
+"""Arguments of a constructor that nobody calls: symbols for numbers, a configuration with its defaults, or something
+unknown."""
+
+from __future__ import annotations
+
+import libcst as cst
+
+from conv_lint import dims
+from conv_lint.interpreter import classes
+from conv_lint.interpreter.calls import FURTHER, Arguments, call_with
+from conv_lint.interpreter.expressions import evaluate
+from conv_lint.interpreter.machine import Machine, PythonRaise
+from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Instance
+from conv_lint.tree import dotted
+from conv_lint.values import Unknown, Value
+
+#: Parameters that hold the object of a class that the model names as ``config_class``.
+_CONFIGURATIONS = frozenset("args cfg conf config configs configuration hparams hps opt params".split())
+
+
+def instead_of_none(init: Function) -> dict[str, Value]:
+    """Something unknown for each parameter that defaults to None: a class that refuses None wants to be given them."""
+    params = [*init.node.params.params, *init.node.params.kwonly_params]
+    names = [p.name.value for p in params if isinstance(p.default, cst.Name) and p.default.value == "None"]
+    return {name: Unknown(f"the parameter {name}", name) for name in names}
+
+
+def arguments_for(machine: Machine, frame: Frame, made: Class, init: Function) -> dict[str, Value]:
+    """What is given for each required parameter behind ``self``."""
+    while isinstance(wrapped := init.attrs.get("__wrapped__"), Function):  # what it passes its arguments on to
+        init = wrapped
+    params = init.node.params
+    required = [
+        p for p in [*params.posonly_params, *params.params][1:] + list(params.kwonly_params) if p.default is None
+    ]
+    return {p.name.value: _argument(machine, frame, made, init, p) for p in required}
+
+
+def _argument(machine: Machine, frame: Frame, made: Class, init: Function, parameter: cst.Param) -> Value:
+    name = parameter.name.value
+    annotation = parameter.annotation.annotation if parameter.annotation is not None else None
+    if dotted(annotation) == "int":
+        number = dims.symbol(name, None)
+        for symbol in number.symbols:
+            symbol.is_number = True
+        return number
+    kind = _annotated(machine, init, annotation)
+    if annotation is None and name in _CONFIGURATIONS:
+        kind = made.find("config_class")
+    if isinstance(kind, Class) and _needs_nothing(machine, kind):
+        try:
+            value = call_with(machine, frame, kind.node, kind, Arguments(rest=FURTHER[1]))
+        except PythonRaise:
+            value = None
+        if isinstance(value, Instance):
+            machine.supposed = True  # a caller has reasons to give it another one
+            return value
+    return Unknown(f"the parameter {name}", name)
+
+
+def _annotated(machine: Machine, init: Function, annotation: cst.BaseExpression | None) -> Value:
+    """The class that an annotation names."""
+    if isinstance(annotation, cst.SimpleString):
+        name = annotation.raw_value
+        return init.frame.namespace.get(name) if name.isidentifier() else MISSING
+    if not dotted(annotation) or annotation is None:
+        return MISSING
+    with machine.quiet():
+        return machine.resolve(evaluate(machine, Frame(init.tree, init.frame.namespace), annotation))
+
+
+def _needs_nothing(machine: Machine, kind: Class) -> bool:
+    """Is it a class of plain data whose objects can be made without arguments?"""
+    if kind.is_module or kind.kind not in (None, "", "dataclass"):
+        return False
+    init = kind.find("__init__")
+    if isinstance(init, Function):
+        params = init.node.params
+        behind = [*params.posonly_params, *params.params][1:]
+        return all(p.default is not None for p in (*behind, *params.kwonly_params))
+    if kind.kind != "dataclass":
+        return False
+    kind.fields = kind.fields or classes.fields_of(machine, kind)
+    return all(default is not MISSING for default in kind.fields.values())
