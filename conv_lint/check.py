@@ -20,6 +20,7 @@ from conv_lint.interpreter.coverage import Coverage, coverage
 from conv_lint.interpreter.entries import run_all
 from conv_lint.interpreter.machine import Limits, Machine, Note
 from conv_lint.interpreter.verdict import judged
+from conv_lint.interpreter.ways import way_at
 from conv_lint.project import Project
 from conv_lint.tree import Tree
 
@@ -103,15 +104,43 @@ WITNESSES = 3
 OF_ONE_TENSOR = frozenset({"CONV401", "CONV403", "CONV408"})
 
 
+#: What is wrong with the number of channels or features that a layer is given.
+OF_CHANNELS = frozenset({"CONV201", "CONV202", "CONV203"})
+
+
+def _maker(finding: Finding) -> Origin | None:
+    """Who made the number that a finding speaks of; what only put it in another place is passed over."""
+    source, given = (finding.report.facts.get(name) for name in ("source", "given"))
+    if not isinstance(source, Origin) or source.step is None or finding.code not in OF_CHANNELS:
+        return source if isinstance(source, Origin) else None
+    shape = tuple(tuple.__iter__(source.step.shape))
+    axes = [i - len(shape) for i, size in enumerate(shape) if size == given]
+    if len(axes) != 1:
+        return source
+    made = source.step
+    for point in way_at(source.step, axes[0]):
+        if point.size != given:
+            break
+        made = point.step
+        if made.made == point.axis:
+            break
+    return Origin(made.label, made.place, made)
+
+
 def _gathered(findings: Iterable[Finding]) -> list[Finding]:
     """What many layers say of one producer is one finding, at the producer."""
     groups: dict[object, list[Finding]] = {}
     for finding in findings:
-        maker, takes, given = (finding.report.facts.get(name) for name in ("source", "takes", "given"))
-        place = maker.place if isinstance(maker, Origin) else None
+        takes, given = (finding.report.facts.get(name) for name in ("takes", "given"))
+        maker = _maker(finding)
+        place = maker.place if maker is not None else None
         key: object = id(finding)
-        if place is not None and place.file is finding.place.file and isinstance(takes, int) and isinstance(given, int):
-            key = (finding.code, place.key, Fraction(takes, given or 1))
+        code: object = OF_CHANNELS if finding.code in OF_CHANNELS else finding.code
+        numbers: object = (takes, given) if finding.code in OF_CHANNELS else None
+        if isinstance(takes, int) and isinstance(given, int):
+            numbers = Fraction(takes, given or 1)  # blocks of other widths are given the same multiple
+        if place is not None and place.file is finding.place.file and numbers is not None:
+            key = (code, place.key, numbers)
         elif place is not None and finding.code in OF_ONE_TENSOR:
             # The tensor has the wrong number of dimensions, or the wrong order: that is said where it is first used.
             if (finding.code, place.key) in groups:
@@ -125,7 +154,7 @@ def _gathered(findings: Iterable[Finding]) -> list[Finding]:
             continue
         first = group[0]
         facts = {name: fact for name, fact in first.report.facts.items() if name != "fix"}
-        maker = facts["source"]
+        maker = facts["source"] = _maker(first)
         assert isinstance(maker, Origin)
         assert maker.place is not None
         report = Report(first.report.rule, facts)
