@@ -12,7 +12,7 @@ from conv_lint.interpreter.expressions import evaluate
 from conv_lint.interpreter.machine import Machine, PythonRaise
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Instance
 from conv_lint.tree import dotted
-from conv_lint.values import Unknown, Value
+from conv_lint.values import Dict, List, Unknown, Value
 
 #: Parameters that hold the object of a class that the model names as ``config_class``.
 _CONFIGURATIONS = frozenset("args cfg conf config configs configuration hparams hps opt params".split())
@@ -54,8 +54,16 @@ def _argument(machine: Machine, frame: Frame, made: Class, init: Function, param
             value = None
         if isinstance(value, Instance):
             machine.supposed = True  # a caller has reasons to give it another one
+            _without_placeholders(value, name)
             return value
     return Unknown(f"the parameter {name}", name)
+
+
+def _without_placeholders(configuration: Instance, name: str) -> None:
+    """None, an empty text or an empty list stand for what the caller has to say."""
+    for attribute, value in configuration.attrs.items():
+        if value is None or value == "" or value == () or (isinstance(value, (List, Dict)) and not value.items):
+            configuration.attrs[attribute] = Unknown(f"{name}.{attribute}", f"{name}.{attribute}")
 
 
 def _annotated(machine: Machine, init: Function, annotation: cst.BaseExpression | None) -> Value:
