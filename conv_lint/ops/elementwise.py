@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from conv_lint import catalogue, dims, maps
 from conv_lint.dims import Dim, Expr, eq
@@ -65,6 +65,7 @@ class Mismatch:
 
 def fitted(op: Op, left: Shape, right: Shape) -> tuple[Shape, Mismatch | None]:
     """The shape that two tensors have together, or the left shape and the last sizes that do not fit."""
+    left, right = _as_image(op, left, right), _as_image(op, right, left)
     rest = _rest(left, right)
     residual = left.rest is right.rest and len(left.known) == len(right.known)
     sizes: list[Dim] = []
@@ -79,6 +80,19 @@ def fitted(op: Op, left: Shape, right: Shape) -> tuple[Shape, Mismatch | None]:
         sizes.append(size)
     sizes.reverse()
     return Shape((rest, *sizes) if rest is not None else sizes, left.step), None  # type: ignore[arg-type]
+
+
+def _as_image(op: Op, shape: Shape, other: Shape) -> Shape:
+    """What is fed to a net and meets one number for each channel, ``(x - mean[:, None, None])``, has channels, a height
+    and a width."""
+    rest = shape.rest
+    if rest is None or not rest.image or shape.known or other.rest is not None or len(other) not in (3, 4):
+        return shape
+    if tuple(other[-2:]) != (1, 1):
+        return shape
+    front: tuple[Any, ...] = (Rest(rest.reason, True), dims.unknown(1), rest.axis("H"), rest.axis("W"))
+    op.world.settle(rest, front, False)
+    return Shape(front, shape.step, shape.dtype)
 
 
 def broadcast_all(op: Op, operands: Iterable[object]) -> Shape:
@@ -157,6 +171,10 @@ def _rest(left: Shape, right: Shape) -> Rest | None:
         return None
     if left.rest is right.rest and len(left.known) == len(right.known):
         return left.rest
+    if right.rest is None and len(right.known) <= len(left.known):
+        return left.rest
+    if left.rest is None and len(left.known) <= len(right.known):
+        return right.rest
     if not right.known and right.rest is None:
         return left.rest
     if not left.known and left.rest is None:
