@@ -391,13 +391,18 @@ def _callable(c: Context, value: Value) -> Value:
     return isinstance(value, (Function, Class, BoundMethod, Native, Partial, External, Method))
 
 
-@native(
-    "builtins.id", "builtins.input", "builtins.open", "builtins.eval", "builtins.exec", "builtins.vars", "builtins.dir"
-)
+@native("builtins.id", "builtins.input", "builtins.open", "builtins.eval", "builtins.exec", "builtins.dir")
 def _outside(c: Context, *values: Value, **more: Value) -> Value:
     if c.name == "builtins.eval" and values and isinstance(values[0], str):
         return c.evaluate_text(values[0])
     return Unknown(f"{c.name.rpartition('.')[2]}() is not followed")
+
+
+@native("builtins.vars")
+def _vars(c: Context, value: Value = None) -> Value:
+    if isinstance(value, Instance):
+        return attributes.find(c.machine, c.frame, value, "__dict__")
+    return Unknown("vars() is not followed")
 
 
 @native("builtins.print", "warnings.warn", "builtins.globals_update")

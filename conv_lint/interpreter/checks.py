@@ -154,7 +154,13 @@ def _is_exact(machine: Machine, frame: Frame, node: cst.CSTNode, values: dict[st
             return _are_exact(machine, frame, [e.value for e in elements], values)
         case cst.Call(func=cst.Name(value="len"), args=[argument]):
             return _is_exact(machine, frame, argument.value, values)
+        case cst.Call(func=cst.Attribute(attr=cst.Name(value=name))) if name in _OF_A_SHAPE:
+            return _is_constant_name(machine, frame, node, values)
     return False
+
+
+#: Methods of tensors, and ``torch.numel``, that say how large a tensor is and do nothing else.
+_OF_A_SHAPE = frozenset({"size", "dim", "ndimension", "numel", "nelement"})
 
 
 def _are_exact(machine: Machine, frame: Frame, nodes: Iterable[cst.CSTNode], values: dict[str, Value]) -> bool:

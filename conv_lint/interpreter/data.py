@@ -18,6 +18,7 @@ from conv_lint.interpreter.libraries import Context, native
 from conv_lint.interpreter.machine import PythonRaise
 from conv_lint.interpreter.objects import Class, Function, Instance, Native
 from conv_lint.interpreter.sequences import items_of
+from conv_lint.interpreter.subscripts import alike
 from conv_lint.values import Dict, External, List, Shape, Stream, Tensor, Unknown, Value
 
 # images -----------------------------------------------------------------------------------------------------
@@ -385,7 +386,11 @@ def _part(c: Context, whole: Value, *more: Value, **options: Value) -> Value:
 
 
 def item_of(c: Context, source: Value) -> Value:
-    """``dataset[i]`` for some ``i``."""
+    """``dataset[i]`` for some ``i``; a tensor or a list is a dataset, too."""
+    if isinstance(source, Tensor):
+        return pieces.piece(c.machine, source, None)
+    if isinstance(source, List) and not source.open:
+        return alike(source.items)
     if not isinstance(source, Instance):
         return Unknown("an item of an unknown dataset")
     index = dims.symbol("index", 0)
@@ -418,6 +423,8 @@ def _loader(c: Context, dataset: Value = None, batch_size: Value = 1, *values: V
             made.attrs["stream"] = Stream(batch, "the batches of a loader")
         return made
     count = c.call(dataset.attrs["__len__"]) if isinstance(dataset, Instance) and "__len__" in dataset.attrs else None
+    if isinstance(dataset, (Tensor, List)):
+        count = c.call(External("builtins.len"), dataset)
     size: Dim = dims.batch_size(batch_size if isinstance(batch_size, int) else None)
     if isinstance(batch_size, int) and batch_size > 0:
         full = isinstance(count, int) and count % batch_size == 0

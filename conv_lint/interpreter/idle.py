@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -17,6 +18,11 @@ from conv_lint.interpreter.ways import Scope, size_at
 from conv_lint.values import Tensor
 
 CATS = ("torch.cat", "torch.concat", "torch.concatenate")
+
+
+#: So small a number may stand for anything, unless its name says that it is one of channels.
+FEW = 4
+_CHANNELS = re.compile("ch|in_|_in|inp|plane|filter|dim|width|feat|nc", re.IGNORECASE)
 
 
 class Idle(Judge):
@@ -170,7 +176,8 @@ class Idle(Judge):
         node, frame = call.node, call.frame
         while True:
             for name, value in frame.locals.items():
-                if value == self.given and not isinstance(value, bool) and is_unread(frame, name):
+                is_meant = isinstance(value, int) and (value > FEW or _CHANNELS.search(name) is not None)
+                if value == self.given and not isinstance(value, bool) and is_meant and is_unread(frame, name):
                     return self.moved(frame.place(node), f"{name}, which is never used")
             if frame.call is None:
                 return None

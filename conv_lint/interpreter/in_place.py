@@ -33,6 +33,8 @@ def follow(machine: Machine, frame: Frame, node: cst.Call, method: Value, result
             assign(machine, frame, variable, result)
         return
     after = machine.shape(result.shape)
+    if method.name not in _RESHAPING and after.rest is not None and before.rest is None:
+        return  # by what is not known: a tensor keeps its sizes
     if tuple.__ne__(before, after):
         assign(machine, frame, variable, result)
 

@@ -295,7 +295,9 @@ def augmented(machine: Machine, frame: Frame, node: cst.AugAssign, left: Value, 
         left.items.update(right.items)
         left.open = left.open or right.open
         return left
-    return binary(machine, frame, node, kind, left, right, in_place=True)
+    result = binary(machine, frame, node, kind, left, right, in_place=True)
+    is_known = isinstance(result, Tensor) and machine.shape(result.shape).rest is None
+    return result if is_known or not isinstance(left, Tensor) else left  # a tensor keeps its sizes in place
 
 
 def unary(machine: Machine, frame: Frame, node: cst.UnaryOperation, value: Value) -> Value:

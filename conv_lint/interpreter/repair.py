@@ -30,13 +30,15 @@ MOST = 40
 
 @dataclass(frozen=True)
 class Window:
-    """The numbers of a convolution or pool along one axis."""
+    """The numbers of a convolution or pool along one axis; ``follows``: the stride of a pool that has none of its own is
+    its kernel."""
 
     kernel_size: int
     stride: int
     padding: int
     dilation: int
     ceil: bool = False
+    follows: bool = False
 
     def over(self, size: Dim) -> Dim:
         """The size that comes out."""
@@ -184,7 +186,8 @@ class _Trial:
             return None
         if name == "padding" and value >= window.span:
             return None  # a window of padding alone sees nothing
-        return replace(window, **{name: value})  # type: ignore[arg-type]
+        both = {"stride": value} if name == "kernel_size" and window.follows else {}
+        return replace(window, **{name: value}, **both)  # type: ignore[arg-type]
 
     def _ideas(self, window: Window) -> Iterator[tuple[int, str, Rule]]:
         """What to try on a layer, with how little it convinces."""
@@ -288,7 +291,8 @@ def window_of(point: Point) -> Window | None:
     )
     if any(v is None for v in numbers) or numbers[1] == 0:
         return None
-    return Window(*numbers, ceil=values.get("ceil_mode") is True)  # type: ignore[arg-type]
+    follows = stride is None or stride == ()
+    return Window(*numbers, ceil=values.get("ceil_mode") is True, follows=follows)  # type: ignore[arg-type]
 
 
 def _kernel(values: Mapping[str, object]) -> object:

@@ -101,10 +101,10 @@ def _of_sequence(machine: Machine, frame: Frame, node: cst.CSTNode, base: Value,
         faults.not_whole(machine, frame, node, "a slice", bounds)
         return List(open="a slice with unknown bounds")
     faults.not_whole(machine, frame, node, "an index", (index,))
-    return _alike(items)
+    return alike(items)
 
 
-def _alike(items: list[Value]) -> Value:
+def alike(items: list[Value]) -> Value:
     """What is known of every one of some values."""
     first = items[0] if items else None
     if items and len({id(i) for i in items}) == 1:
@@ -120,7 +120,7 @@ def _alike(items: list[Value]) -> Value:
         rows = [i.items if isinstance(i, List) else i for i in items if isinstance(i, type(first))]
         is_open = any(isinstance(i, List) and i.open for i in items)
         if len(rows) == len(items) and not is_open and len({len(row) for row in rows}) == 1:
-            common = [_alike(list(column)) for column in zip(*rows)]
+            common = [alike(list(column)) for column in zip(*rows)]
             return List(common) if isinstance(first, List) else tuple(common)
     return Unknown(_ANY)
 

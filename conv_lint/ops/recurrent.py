@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from conv_lint import catalogue, dims
 from conv_lint.dims import Dim, eq
+from conv_lint.ops.given import require_tensor
 from conv_lint.ops.rule import Arg, Op, Result, layer_rule, shape_rule
 from conv_lint.values import CannotTell, Rest, Shape, Unknown
 
@@ -144,11 +145,22 @@ def _require_features(op: Op, input: Shape, takes: Dim) -> None:
 
 
 def _check_states(op: Op, hx: Arg, sizes: _Sizes, batch: tuple[Dim, ...]) -> None:
+    _check_kind(op, hx, (sizes.states, *batch, sizes.hidden))
     if "LSTM" not in op.name:
         _check_state(op, "hx", hx, (sizes.states, *batch, sizes.hidden))
     elif isinstance(hx, (tuple, list)) and not isinstance(hx, Shape) and len(hx) == 2:
         _check_state(op, "hx[0]", hx[0], (sizes.states, *batch, sizes.hidden))
         _check_state(op, "hx[1]", hx[1], (sizes.states, *batch, sizes.cell))
+
+
+def _check_kind(op: Op, hx: Arg, takes: tuple[Dim, ...]) -> None:
+    """An LSTM has two states, ``(h, c)``, all others one."""
+    if "LSTM" not in op.name:
+        if isinstance(hx, (tuple, list)) and not isinstance(hx, Shape):
+            require_tensor(op, "hx", hx)
+    elif isinstance(hx, Shape) and hx.rest is None:
+        needed = f"a pair (h, c) of {dims.render_shape(takes)}"
+        op.fail(catalogue.parameter_shape(argument="hx", given=tuple(hx), takes=needed))
 
 
 def _check_state(op: Op, name: str, state: object, takes: tuple[Dim, ...]) -> None:
@@ -171,6 +183,7 @@ def cell(op: Op, input: Shape, hx: Arg, input_size: Arg, hidden_size: Arg) -> Re
     input = op.require_rank(input, 1, 2)
     _require_features(op, input, features)
     out = Shape((*input[:-1], hidden))
+    _check_kind(op, hx, tuple(out))
     if "LSTM" not in op.name:
         _check_state(op, "hx", hx, tuple(out))
         return out
