@@ -268,6 +268,12 @@ fixed_batch = Rule(
     "fixed-batch",
     "{layer}: the batch is fixed to {batch}, but the last batch[ ({source})] may be smaller; write {fix}",
 )
+view_strides = Rule(
+    "CONV411",
+    "view-strides",
+    "{layer}: the elements of {given} do not lie in order any more[ ({source})], so it cannot be viewed as {target};"
+    " write {fix}",
+)
 
 # 5xx: contracts ---------------------------------------------------------------------------------------------
 

@@ -190,11 +190,8 @@ def call_module(
     module.called = True
     found = len(machine.findings)
     result = _call(machine, frame, node, module, arguments)
-    if (
-        not machine.muted
-        and not machine.by_default
-        and all(f.report.rule in _REMARKS for f in machine.findings[found:])
-    ):
+    by_program = not machine.muted and not machine.by_default
+    if by_program and all(f.report.rule in _REMARKS for f in machine.findings[found:]):
         module.fitted = True
     return result
 

@@ -30,8 +30,10 @@ MOST = 40
 
 @dataclass(frozen=True)
 class Window:
-    """The numbers of a convolution or pool along one axis; ``follows``: the stride of a pool that has none of its own is
-    its kernel."""
+    """The numbers of a convolution or pool along one axis.
+
+    ``follows``: the stride of a pool that has none of its own is its kernel.
+    """
 
     kernel_size: int
     stride: int

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Sequence
 
 from conv_lint import catalogue, dims
 from conv_lint.dims import Dim, Expr, eq
-from conv_lint.finding import Step
+from conv_lint.finding import Origin, Step
 from conv_lint.ops.batch import first_batch
 from conv_lint.ops.rule import Arg, Op, Result, shape_rule
+from conv_lint.ops.strides import scattered
 from conv_lint.values import CannotTell, External, Real, Rest, Shape, Unknown
 
 # sizes as arguments -----------------------------------------------------------------------------------------
@@ -46,7 +47,13 @@ def like(input: Shape, sizes: Iterable[Dim | Rest]) -> Shape:
 )
 def reshape(op: Op, input: Shape, shape: Arg) -> Result:
     """The same number of elements; one size may be -1 (torch.Tensor.view, torch.reshape)."""
-    return like(input, reshaped(op, input, sizes_of(op, shape)))
+    out = reshaped(op, input, sizes_of(op, shape))
+    if op.name == "torch.Tensor.view" and input.rest is None:
+        permuted = scattered(input, out)
+        if permuted is not None:
+            source = Origin(permuted.label, permuted.place, permuted)
+            op.fail(catalogue.view_strides(given=input, target=out, source=source, fix="reshape instead of view"))
+    return like(input, out)
 
 
 @shape_rule("Tensor.view_as(input, other)", "Tensor.reshape_as(input, other)")

@@ -1,0 +1,72 @@
+"""A view of a permuted tensor: refused exactly where torch refuses it."""
+
+from __future__ import annotations
+
+import math
+import random
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from conv_lint import dims
+from conv_lint.finding import Step
+from conv_lint.ops.strides import scattered
+from conv_lint.values import Shape
+
+
+def made(name: str, sizes: tuple[dims.Dim, ...], parent: Step | None = None, **args: object) -> Step:
+    scope = SimpleNamespace(op=SimpleNamespace(name=name, args=args), layer=None)
+    return Step(name.rpartition(".")[2], None, sizes, (parent,) if parent is not None else (), scope)
+
+
+def permuted(sizes: tuple[dims.Dim, ...], *orders: tuple[int, ...]) -> Shape:
+    step = made("torch.rand", sizes)
+    for order in orders:
+        sizes = tuple(sizes[i] for i in order)
+        step = made("torch.Tensor.permute", sizes, step, dims=order)
+    return Shape(sizes, step)
+
+
+def splits(number: int, count: int) -> tuple[int, ...]:
+    out = []
+    for _ in range(count - 1):
+        divisor = random.choice([d for d in range(1, number + 1) if number % d == 0])
+        out.append(divisor)
+        number //= divisor
+    return (*out, number)
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_as_torch_says(seed: int) -> None:
+    random.seed(seed)
+    rank = random.randint(2, 5)
+    sizes = tuple(random.choice((1, 2, 3, 4)) for _ in range(rank))
+    orders = [tuple(random.sample(range(rank), rank)) for _ in range(random.randint(1, 2))]
+    target = splits(math.prod(sizes), random.randint(1, 4))
+    tensor = torch.rand(sizes)
+    for order in orders:
+        tensor = tensor.permute(order)
+    try:
+        tensor.view(target)
+        refused = False
+    except RuntimeError:
+        refused = True
+    assert (scattered(permuted(sizes, *orders), target) is not None) is refused
+
+
+def test_sizes_that_nobody_knows() -> None:
+    b, h, w = (dims.symbol(name) for name in "BHW")
+    image = permuted((b, 8, h, w), (0, 2, 3, 1))
+    assert scattered(image, (b, 8 * h * w)) is not None
+    assert scattered(image, (b, h * w, 8)) is None
+    assert scattered(image, (b * h * w, 8)) is not None
+    assert scattered(permuted((1, 8, h, w), (0, 2, 3, 1)), (h * w, 8)) is None
+    assert scattered(image, (b, 7, 7, 8)) is None
+
+
+def test_only_what_lies_in_order_for_sure() -> None:
+    sizes = (2, 3, 4)
+    for name in ("torch.Tensor.__getitem__", "torch.Tensor.expand", "torch.Tensor.unfold"):
+        step = made("torch.Tensor.permute", (2, 4, 3), made(name, sizes), dims=(0, 2, 1))
+        assert scattered(Shape((2, 4, 3), step), (2, 12)) is None
