@@ -15,6 +15,7 @@ import libcst as cst
 
 from conv_lint import catalogue, source
 from conv_lint.configured import Inputs
+from conv_lint.dims import Expr
 from conv_lint.finding import Finding, Origin, Report
 from conv_lint.interpreter.coverage import Coverage, coverage
 from conv_lint.interpreter.entries import run_all
@@ -111,7 +112,7 @@ OF_CHANNELS = frozenset({"CONV201", "CONV202", "CONV203"})
 def _maker(finding: Finding) -> Origin | None:
     """Who made the number that a finding speaks of; what only put it in another place is passed over."""
     source, given = (finding.report.facts.get(name) for name in ("source", "given"))
-    if not isinstance(source, Origin) or source.step is None or finding.code not in OF_CHANNELS:
+    if not isinstance(source, Origin) or source.step is None or not isinstance(given, Expr):
         return source if isinstance(source, Origin) else None
     shape = tuple(tuple.__iter__(source.step.shape))
     axes = [i - len(shape) for i, size in enumerate(shape) if size == given]
@@ -135,12 +136,12 @@ def _gathered(findings: Iterable[Finding]) -> list[Finding]:
         maker = _maker(finding)
         place = maker.place if maker is not None else None
         key: object = id(finding)
-        code: object = OF_CHANNELS if finding.code in OF_CHANNELS else finding.code
-        numbers: object = (takes, given) if finding.code in OF_CHANNELS else None
-        if isinstance(takes, int) and isinstance(given, int):
-            numbers = Fraction(takes, given or 1)  # blocks of other widths are given the same multiple
-        if place is not None and place.file is finding.place.file and numbers is not None:
-            key = (code, place.key, numbers)
+        ours = place is not None and place.file is finding.place.file
+        if place is not None and ours and isinstance(takes, int) and isinstance(given, int):
+            # Blocks of other widths are given the same multiple.
+            key = (finding.code, place.key, Fraction(takes, given or 1))
+        elif place is not None and ours and finding.code in OF_CHANNELS:
+            key = (OF_CHANNELS, place.key, takes, given)
         elif place is not None and finding.code in OF_ONE_TENSOR:
             # The tensor has the wrong number of dimensions, or the wrong order: that is said where it is first used.
             if (finding.code, place.key) in groups:
