@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins as python
 
-from conv_lint import dims
+from conv_lint import dims, ops
 from conv_lint.dims import Expr
 from conv_lint.interpreter import attributes, faults, operators, parameters, protocols, suppose
 from conv_lint.interpreter.libraries import NATIVES, Context, constants, native
@@ -339,6 +339,10 @@ def _hasattr(c: Context, value: Value, name: Value) -> Value:
         return Condition(("hasattr", value, name), value.open) if value.open else False
     if isinstance(value, Class) and isinstance(name, str):
         return value.find(name) is not MISSING
+    if isinstance(value, External) and isinstance(name, str):
+        full = f"{value.name}.{name}"
+        if full in ops.FUNCTIONS or full in ops.LAYERS or full in NATIVES:
+            return True  # torch has what our tables have
     return Condition(
         ("hasattr", value, name) if isinstance(value, Unknown) else object(), "an attribute of something unknown"
     )
