@@ -19,6 +19,7 @@ from conv_lint.dims import Expr
 from conv_lint.finding import Finding, Origin, Report
 from conv_lint.interpreter.coverage import Coverage, coverage
 from conv_lint.interpreter.entries import run_all
+from conv_lint.interpreter.judge import OF_CHANNELS
 from conv_lint.interpreter.machine import Limits, Machine, Note
 from conv_lint.interpreter.verdict import judged
 from conv_lint.interpreter.ways import way_at
@@ -105,10 +106,6 @@ WITNESSES = 3
 OF_ONE_TENSOR = frozenset({"CONV401", "CONV403", "CONV408"})
 
 
-#: What is wrong with the number of channels or features that a layer is given.
-OF_CHANNELS = frozenset({"CONV201", "CONV202", "CONV203"})
-
-
 def _maker(finding: Finding) -> Origin | None:
     """Who made the number that a finding speaks of; what only put it in another place is passed over."""
     source, given = (finding.report.facts.get(name) for name in ("source", "given"))
@@ -140,7 +137,7 @@ def _gathered(findings: Iterable[Finding]) -> list[Finding]:
         if place is not None and ours and isinstance(takes, int) and isinstance(given, int):
             # Blocks of other widths are given the same multiple.
             key = (finding.code, place.key, Fraction(takes, given or 1))
-        elif place is not None and ours and finding.code in OF_CHANNELS:
+        elif place is not None and ours and finding.report.rule in OF_CHANNELS:
             key = (OF_CHANNELS, place.key, takes, given)
         elif place is not None and finding.code in OF_ONE_TENSOR:
             # The tensor has the wrong number of dimensions, or the wrong order: that is said where it is first used.

@@ -206,11 +206,14 @@ def _set_item(machine: Machine, frame: Frame, target: cst.Subscript, value: Valu
     from conv_lint.interpreter.expressions import evaluate
     from conv_lint.interpreter.subscripts import index_value
 
-    base = machine.resolve(evaluate(machine, frame, target.value))
     index = machine.resolve(index_value(machine, frame, target))
-    if isinstance(target.value, cst.Attribute) and target.value.attr.value == "_modules" and isinstance(index, str):
-        attributes.set_attribute(machine, frame, evaluate(machine, frame, target.value.value), index, value)
-        return
+    match target.value:
+        case cst.Attribute(value=held, attr=cst.Name(value="_modules")):
+            owner = machine.resolve(evaluate(machine, frame, held))
+            if isinstance(owner, Instance) and owner.is_module and isinstance(index, str):
+                attributes.set_attribute(machine, frame, owner, index, value)
+                return
+    base = machine.resolve(evaluate(machine, frame, target.value))
     set_item(machine, frame, target, base, index, value)
 
 

@@ -26,8 +26,8 @@ from conv_lint.interpreter.objects import (
 from conv_lint.interpreter.sequences import items_of
 from conv_lint.values import Apart, Choice, Condition, Dict, External, Iter, List, Unknown, Value
 
-#: Of whom ``*args`` and ``**kwargs`` are in a call that the checker makes up.
-FURTHER = ("further arguments of the factory", "further arguments of the constructor")
+#: What ``*args`` and ``**kwargs`` hold in a call that the checker makes up.
+FURTHER = "further arguments of a call that nobody makes"
 
 
 @dataclass
@@ -89,8 +89,8 @@ def evaluate_arguments(machine: Machine, frame: Frame, nodes: Sequence[cst.Arg])
         value = evaluate(machine, frame, argument.value)
         if argument.star == "*":
             items = items_of(machine, value) if not displaced else None
-            if isinstance(value, List) and value.open in FURTHER and not displaced:
-                items, out.rest = value.items, value.open
+            if isinstance(value, List) and value.open == FURTHER and not displaced:
+                items, out.rest = value.items, FURTHER
             if items is None:
                 kinds.refuse_iterating(machine, frame, argument.value, value, kinds.NOT_STARRED)
                 out.open = "unknown positional arguments"
@@ -103,8 +103,8 @@ def evaluate_arguments(machine: Machine, frame: Frame, nodes: Sequence[cst.Arg])
             if not isinstance(value, Dict):
                 out.open = out.others or ("unknown keyword arguments" if not _is_empty_unknown(value) else None)
                 continue
-            if value.others in FURTHER:
-                out.rest = value.others
+            if value.others == FURTHER:
+                out.rest = FURTHER
             elif value.others:
                 out.open = out.others or f"keyword arguments from a dict that {value.others}"
             out.kwargs.update({k: v for k, v in value.items.items() if isinstance(k, str)})

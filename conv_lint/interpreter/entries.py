@@ -245,7 +245,7 @@ def _factory(machine: Machine, frame: Frame, node: cst.FunctionDef, function: Va
     machine.doubts += _wants_errors(node)
     machine.by_default = any(isinstance(p, cst.Param) for p in (*node.params.params, *node.params.kwonly_params, *more))
     if isinstance(node.params.star_arg, cst.Param):
-        arguments.rest = FURTHER[0]
+        arguments.rest = FURTHER
     made = call_with(machine, frame, node, function, arguments)
     if isinstance(made, Instance) and made.is_module:
         feed(machine, frame, made, _configured(machine, node.name.value))
@@ -269,7 +269,7 @@ def _class(machine: Machine, frame: Frame, made: Class) -> None:
     kwargs = arguments_for(machine, frame, made, init) if isinstance(init, Function) else {}
     arguments = Arguments([], kwargs)
     if isinstance(init, Function) and (init.node.params.star_kwarg or isinstance(init.node.params.star_arg, cst.Param)):
-        arguments.rest = FURTHER[1]
+        arguments.rest = FURTHER
     if isinstance(init, Inherited):
         arguments.open = "the arguments of its library base class"
     try:

@@ -16,13 +16,9 @@ _RESHAPING = frozenset(
 )
 
 
-def follow(machine: Machine, frame: Frame, node: cst.Call, method: Value, result: Value) -> None:
+def follow(machine: Machine, frame: Frame, node: cst.Call, method: Method, result: Value) -> None:
     """Give the variable behind ``x.name_(...)`` the shape that the call has given its tensor."""
-    if (
-        not isinstance(method, Method)
-        or without_in_place(method.name) is None
-        or not isinstance(method.receiver, Tensor)
-    ):
+    if without_in_place(method.name) is None or not isinstance(method.receiver, Tensor):
         return
     variable = _variable(node)
     if variable is None:

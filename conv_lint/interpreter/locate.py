@@ -52,13 +52,13 @@ def report_argument(
         makers = list(_calls(made.frame))
         if any(place.file.path == machine.tree.path for place in places) or not _is_ready_made(makers, machine):
             places, makers = [*places, *makers], []
-        else:  # a layer of a library, by its own numbers: it is used in a wrong way
-            if str(report.facts.get("fix")).startswith(f"{at}="):
-                report.facts["fix"] = _GRAY if _is_gray(report, trail) else None
+        elif str(report.facts.get("fix")).startswith(f"{at}="):
+            # A layer of a library, by its own numbers: it is used in a wrong way.
+            report.facts["fix"] = _GRAY if _is_gray(report, trail) else None
     chain = _chain(frame, node, layer) if at == CALL else None
     if node is not None and at == CALL and not _beside(layer, trail):
-        made = chain.call if chain is not None else None
-        places.insert(0, frame.place(node) if made is None else made.frame.place(made.node))
+        joined = chain.call if chain is not None else None
+        places.insert(0, frame.place(node) if joined is None else joined.frame.place(joined.node))
     elif node is not None:
         expression = argument_node(node, at, signature) if at is not None and layer is None else None
         places += _followed(expression, frame, stop) if expression is not None else [frame.place(node)]

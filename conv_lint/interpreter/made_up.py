@@ -27,8 +27,8 @@ def instead_of_none(init: Function) -> dict[str, Value]:
 
 def arguments_for(machine: Machine, frame: Frame, made: Class, init: Function) -> dict[str, Value]:
     """What is given for each required parameter behind ``self``."""
-    while isinstance(wrapped := init.attrs.get("__wrapped__"), Function):  # what it passes its arguments on to
-        init = wrapped
+    inner = init.unwrapped  # what it passes its arguments on to
+    init = inner if isinstance(inner, Function) else init
     params = init.node.params
     required = [
         p for p in [*params.posonly_params, *params.params][1:] + list(params.kwonly_params) if p.default is None
@@ -49,7 +49,7 @@ def _argument(machine: Machine, frame: Frame, made: Class, init: Function, param
         kind = made.find("config_class")
     if isinstance(kind, Class) and _needs_nothing(machine, kind):
         try:
-            value = call_with(machine, frame, kind.node, kind, Arguments(rest=FURTHER[1]))
+            value = call_with(machine, frame, kind.node, kind, Arguments(rest=FURTHER))
         except PythonRaise:
             value = None
         if isinstance(value, Instance):

@@ -4,6 +4,7 @@ one number of pixels in both directions, patches that lie side by side."""
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -44,11 +45,11 @@ def uneven_pool(trail: tuple[Step, ...], takes: object) -> tuple[Place, str] | N
         scope = step.scope
         if not isinstance(scope, Scope) or step.place is None:
             continue
-        name = scope.layer.torch_name if scope.layer is not None else scope.op.name if scope.op is not None else ""
-        if ".Adaptive" not in str(name) and ".adaptive_" not in str(name):
+        name: str = scope.layer.torch_name if scope.layer is not None else scope.op.name if scope.op is not None else ""
+        found = re.search(r"\.[Aa]daptive.*([123])d$", name)
+        if found is None:
             continue
-        sizes = tuple(tuple.__iter__(step.shape))
-        n = int(str(name)[-2]) if str(name)[-2:-1].isdigit() else 0
+        sizes, n = tuple(tuple.__iter__(step.shape)), int(found[1])
         pixels, channels = sizes[len(sizes) - n :], size_at(step, -n - 1)
         if n < 2 or len(set(pixels)) == 1 or not isinstance(channels, int):
             return None

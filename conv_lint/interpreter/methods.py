@@ -242,7 +242,7 @@ def _get(machine: Machine, frame: Frame, target: Dict, args: list[Value], kwargs
     found = registered(machine, target, args[0])
     if found is not MISSING:
         return found
-    if target.others in FURTHER and default is not None and not isinstance(args[0], Unknown):
+    if target.others == FURTHER and default is not None and not isinstance(args[0], Unknown):
         return default
     if target.others or isinstance(args[0], Unknown):
         return Unknown(target.open or "an item under an unknown key")

@@ -106,6 +106,14 @@ class Function:
     declared: Any = None
     known: dict[Any, Value] | None = None
 
+    @property
+    def unwrapped(self) -> Value:
+        """What decorators have wrapped, by ``__wrapped__``; itself where none has."""
+        inner: Value = self
+        while isinstance(inner, Function) and "__wrapped__" in inner.attrs:
+            inner = inner.attrs["__wrapped__"]
+        return inner
+
     def __repr__(self) -> str:
         return f"Function({self.name})"
 

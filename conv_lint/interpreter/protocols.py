@@ -17,12 +17,10 @@ def has(value: Instance, name: str) -> bool:
     return isinstance(value.cls, Class) and isinstance(value.cls.find(name), Function)
 
 
-def run(machine: Machine, frame: Frame, value: Value, name: str, *args: Value) -> Value | None:
-    """What an object's own method returns; ``None`` also where it has none."""
+def run(machine: Machine, frame: Frame, value: Instance, name: str, *args: Value) -> Value:
+    """What an object's own method returns."""
     from conv_lint.interpreter.calls import call_method
 
-    if not isinstance(value, Instance) or not has(value, name):
-        return None
     return call_method(machine, frame, value, name, list(args))
 
 

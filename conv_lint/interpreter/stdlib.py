@@ -260,8 +260,7 @@ def _signature(c: Context, function: Value, **more: Value) -> Value:
         kinds = {**dict.fromkeys(signature.positional, 1), **dict.fromkeys(signature.keyword_only, 3)}
         found = {name: _parameter(name, kind, Unknown(f"the default of {name}")) for name, kind in kinds.items()}
     bound = isinstance(function, (Class, BoundMethod))
-    while isinstance(function, Function) and "__wrapped__" in function.attrs:
-        function = function.attrs["__wrapped__"]
+    function = function.unwrapped if isinstance(function, Function) else function
     if isinstance(function, Class):
         function = function.find("__init__")
         found = None if isinstance(function, Function) else found

@@ -80,7 +80,7 @@ def _of_sequence(machine: Machine, frame: Frame, node: cst.CSTNode, base: Value,
         return Unknown(base.open if isinstance(base, List) and base.open else "an item of an unknown list")
     if isinstance(index, bool):
         index = int(index)
-    index = suppose.kind(machine, range(len(items)), items, index)
+    index = suppose.kind(machine, items, index)
     if isinstance(index, int):
         if -len(items) <= index < len(items):
             return items[index]
@@ -147,7 +147,7 @@ _INDEXED = ("torch.nn.Sequential", "torch.nn.ModuleList", "torch.nn.ParameterLis
 def _of_dict(machine: Machine, frame: Frame, node: cst.CSTNode, base: Dict, index: Value) -> Value:
     from conv_lint.interpreter.calls import call_value
 
-    index = suppose.kind(machine, list(base.items), list(base.items.values()), index)
+    index = suppose.kind(machine, base.items, index)
     try:
         known = index in base.items
     except TypeError:

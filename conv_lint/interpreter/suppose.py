@@ -8,7 +8,8 @@ items.  What is found then holds only if it is found for each of :data:`ROUNDS`.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from conv_lint import dims
 from conv_lint.dims import Dim, Expr
@@ -46,18 +47,21 @@ def _fixed(machine: Machine, found: Dim, wanted: int) -> Dim:
     return machine.size(found)
 
 
-def kind(machine: Machine, keys: Sequence[Value], items: Sequence[Value], index: Value) -> Value:
+def kind(machine: Machine, items: Mapping[Any, Value] | Sequence[Value], index: Value) -> Value:
     """The key of one of several layers that differ in their dimensions, ``(nn.Conv1d, nn.Conv2d, nn.Conv3d)[dim - 1]``,
     where the index hangs on an argument: for images in every other run, for volumes in the others."""
-    size = index.size() if type(index) is Unknown and index.name != "?" else index
-    if machine.rounds is None or not isinstance(size, Expr):
+    is_argument = isinstance(index, Expr) or (type(index) is Unknown and index.name != "?")
+    if machine.rounds is None or not is_argument:
         return index
-    names = [value.name if isinstance(value, External) else "" for value in items]
+    pairs = list(items.items() if isinstance(items, Mapping) else enumerate(items))
+    names = [value.name if isinstance(value, External) else "" for _, value in pairs]
     if len({re.sub(r"[123]d$", "", name) for name in names}) != 1 or not names[0].startswith("torch.nn."):
         return index
     wanted = "2d" if machine.rounds % 2 == 0 else "3d"
-    key = next((key for key, name in zip(keys, names) if name.endswith(wanted)), None)
-    return _fixed(machine, machine.size(size), key) if isinstance(key, int) else index
+    key = next((key for (key, _), name in zip(pairs, names) if name.endswith(wanted)), None)
+    # Only now: whatever was asked for its size counts as a number from then on.
+    size = index if isinstance(index, Expr) else index.size() if isinstance(index, Unknown) else None
+    return _fixed(machine, machine.size(size), key) if isinstance(key, int) and size is not None else index
 
 
 def bounds(machine: Machine, given: tuple[Value, ...]) -> tuple[Value, ...]:

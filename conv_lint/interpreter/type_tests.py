@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import functools
-import importlib
 import sys
 import types
 from collections import OrderedDict
@@ -111,10 +110,8 @@ def _class_named(name: str) -> type | None:
     module, _, last = name.rpartition(".")
     if module.partition(".")[0] not in _STANDARD:
         return None
-    try:
-        found = getattr(importlib.import_module(module), last, None)
-    except ImportError:
-        return None
+    # Only what the interpreter has loaded already: a file of the project may have the name of a module.
+    found = getattr(sys.modules.get(module), last, None)
     return found if isinstance(found, type) or module == "typing" else None
 
 
