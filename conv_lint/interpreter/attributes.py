@@ -59,6 +59,8 @@ def get(machine: Machine, frame: Frame, node: cst.CSTNode | None, base: Value, n
             return tensors.attribute(machine, frame, node, base, name)
         case Sizes():
             return Unknown("the number of elements of an unknown shape") if name == "numel" else Method(base, name)
+        case Function() if name == "__module__":
+            return base.frame.namespace.name
         case Function():
             return base.attrs.get(name, base.name if name in _NAMES else Unknown(f"{name} of a function"))
         case Partial():
@@ -140,7 +142,9 @@ def find(machine: Machine, frame: Frame, base: Instance, name: str) -> Value:
         return machine.resolve(base.attrs[name])
     if name == "__class__":
         return base.cls
-    if name in ("__module__", "__doc__"):
+    if name == "__module__" and isinstance(base.cls, Class):
+        return base.cls.frame.namespace.name
+    if name == "__doc__":
         return name
     if name == "__dict__":
         is_plain = isinstance(base.cls, Class) and not base.is_module and faults.has_known_bases(base.cls)
@@ -215,7 +219,9 @@ _LIST_METHODS = frozenset(
 def _of_class(machine: Machine, frame: Frame, base: Class, name: str) -> Value:
     if name in ("__name__", "__qualname__"):
         return base.name
-    if name in ("__module__", "__doc__"):
+    if name == "__module__":
+        return base.frame.namespace.name
+    if name == "__doc__":
         return name
     if name == "__mro__":
         return base.mro

@@ -18,6 +18,7 @@ from conv_lint.interpreter.objects import (
     Method,
     Native,
     Partial,
+    ProjectModule,
     Sizes,
 )
 from conv_lint.interpreter.sequences import items_of, members, stream_of
@@ -339,6 +340,11 @@ def _hasattr(c: Context, value: Value, name: Value) -> Value:
         return Condition(("hasattr", value, name), value.open) if value.open else False
     if isinstance(value, Class) and isinstance(name, str):
         return value.find(name) is not MISSING
+    if isinstance(value, ProjectModule) and isinstance(name, str):
+        if value.namespace.get(name) is not MISSING:
+            return True
+        if name.startswith("__"):  # no ``import *`` brings it
+            return False
     if isinstance(value, External) and isinstance(name, str):
         full = f"{value.name}.{name}"
         if full in ops.FUNCTIONS or full in ops.LAYERS or full in NATIVES:

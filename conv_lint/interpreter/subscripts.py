@@ -6,8 +6,8 @@ import libcst as cst
 
 from conv_lint.interpreter import attributes, faults, kinds, protocols, suppose, tensors
 from conv_lint.interpreter.machine import Machine, PythonRaise
-from conv_lint.interpreter.namespace import registered
-from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Instance, Sizes
+from conv_lint.interpreter.namespace import load, registered
+from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Instance, ProjectModule, Sizes
 from conv_lint.interpreter.sequences import is_part, items_of, members
 from conv_lint.values import Choice, Dict, External, List, Real, Tensor, Unknown, Value
 
@@ -16,12 +16,20 @@ def evaluate_subscript(machine: Machine, frame: Frame, node: cst.Subscript) -> V
     from conv_lint.interpreter.expressions import evaluate
 
     base = evaluate(machine, frame, node.value)
+    if isinstance(base, External) and base.name == "sys.modules":
+        return _loaded(machine, machine.resolve(index_value(machine, frame, node)))
     if isinstance(base, (External, Class, Function)):
         # Optional[int], List[Tensor]: an annotation; Enum["name"].
         if isinstance(base, Class) and base.kind == "enum":
             return base.fields.get(str(index_value(machine, frame, node)), Unknown("a member of an enum"))
         return base
     return item(machine, frame, node, base, machine.resolve(index_value(machine, frame, node)))
+
+
+def _loaded(machine: Machine, name: Value) -> Value:
+    """``sys.modules[__name__]``."""
+    found = load(machine, name) if isinstance(name, str) else None
+    return ProjectModule(found) if found is not None else Unknown("a module that is not known")
 
 
 def index_value(machine: Machine, frame: Frame, node: cst.Subscript) -> Value:
