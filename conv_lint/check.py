@@ -80,7 +80,7 @@ def check(
             measured = coverage(machine) if measure else []
     except (cst.ParserSyntaxError, RecursionError, MemoryError):
         return Result([], [], problem="the file is too large or nested too deeply")
-    return Result(_unique(judged(machine)), machine.notes, machine.stop, coverage=measured, file=tree)
+    return Result(_unique(judged(machine)), list(machine.notes.values()), machine.stop, coverage=measured, file=tree)
 
 
 @contextmanager

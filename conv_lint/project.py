@@ -197,7 +197,8 @@ class Project:
 
     def defines(self, folder: str, name: str) -> str | None:
         """The one module in a folder that defines a function or class of this name at its top level."""
-        return _definer(folder, name)
+        stamp = _stamp(folder)
+        return _definers(folder, *stamp).get(name) if stamp is not None else None
 
     def may_bring(self, name: str, wanted: str, seen: set[str]) -> bool:
         """May ``from name import *`` bring the name ``wanted``?  By the text of the module and of those whose names it
@@ -278,17 +279,18 @@ def _text_and_stars(path: str, mtime: int, size: int) -> tuple[str, list[tuple[s
     return text, _STAR.findall(text) if "import *" in text else []
 
 
-@functools.lru_cache(maxsize=512)
-def _definer(folder: str, name: str) -> str | None:
-    wanted = re.compile(rf"^(?:def|class) {re.escape(name)}\b", re.MULTILINE)
-    paths = sorted(glob.glob(os.path.join(glob.escape(folder), "*.py")))
-    found = [path for path in paths if _mentions(path, wanted)]
-    return os.path.splitext(os.path.basename(found[0]))[0] if len(found) == 1 else None
+@functools.lru_cache(maxsize=64)
+def _definers(folder: str, mtime: int, size: int) -> dict[str, str | None]:
+    """The module of a folder that defines each function and class; ``None`` where several do."""
+    found: dict[str, str | None] = {}
+    for path in sorted(glob.glob(os.path.join(glob.escape(folder), "*.py"))):
+        module = os.path.splitext(os.path.basename(path))[0]
+        for name in set(_DEFINED.findall(source.read(path) or "")):
+            found[name] = None if name in found else module
+    return found
 
 
-def _mentions(path: str, pattern: re.Pattern[str]) -> bool:
-    text = source.read(path)
-    return text is not None and pattern.search(text) is not None
+_DEFINED = re.compile(r"^(?:def|class) +(\w+)", re.MULTILINE)
 
 
 @functools.lru_cache(maxsize=512)

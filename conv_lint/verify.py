@@ -248,7 +248,7 @@ def _execute(machine: Machine, target: Target, run: StaticRun) -> None:
     run.output = Unseen(run.ended) if run.ended else _seen(machine, output)
     file = machine.project.find(target.module) or ""
     run.findings = [(f.code, f"{f.code} {f.report.message(file)}") for f in machine.findings]
-    run.notes = [f"{note.reason} ({_at(note.place)})" if note.place else note.reason for note in machine.notes]
+    run.notes = [f"{note.reason} ({_at(note.place)})" if note.place else note.reason for note in machine.notes.values()]
 
 
 def _at(place: Place) -> str:

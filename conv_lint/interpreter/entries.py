@@ -21,7 +21,7 @@ from conv_lint.inputs import Malformed, from_annotation, sizes_for
 from conv_lint.interpreter.calls import FURTHER, Arguments, call_with
 from conv_lint.interpreter.demands import ACCEPTED, Demands
 from conv_lint.interpreter.journal import Facts, Journal
-from conv_lint.interpreter.machine import Machine, Note, OutOfBudget, PythonRaise, TooLong
+from conv_lint.interpreter.machine import Machine, OutOfBudget, PythonRaise, TooLong
 from conv_lint.interpreter.made_up import arguments_for, instead_of_none
 from conv_lint.interpreter.namespace import Namespace
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Inherited, Instance
@@ -113,7 +113,7 @@ def _reset(machine: Machine) -> None:
 def _note_end(machine: Machine, node: cst.CSTNode, error: Exception) -> None:
     """An entry that could not be run to its end says so among the notes: silence about it is no clean bill."""
     if not isinstance(error, PythonRaise):
-        machine.notes.append(Note("the work allowed is used up: the rest was not checked", Place(machine.tree, node)))
+        machine.note("the work allowed is used up: the rest was not checked", Place(machine.tree, node))
 
 
 def _attempt(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) -> None:
@@ -149,7 +149,8 @@ def _supposing(machine: Machine, node: cst.CSTNode, entry: Callable[[], object])
             seen = {(f.code, f.place.file.path, f.position) for f in machine.findings[again:]}
             kept = [f for f in machine.findings[before:again] if (f.code, f.place.file.path, f.position) in seen]
             machine.findings[before:] = kept
-            del machine.notes[notes:]
+            for key in list(machine.notes)[notes:]:
+                del machine.notes[key]
         notes = len(machine.notes)
         if not machine.supposed or len(machine.findings) == before:
             break
@@ -224,7 +225,7 @@ def _run_examples(machine: Machine, namespace: Namespace, text: str, first: tupl
             for statement in tree.module.body:
                 execute(machine, frame, statement)
     except TooLong:
-        machine.notes.append(Note("the example takes too long to follow", Place(machine.tree, machine.tree.module)))
+        machine.note("the example takes too long to follow", Place(machine.tree, machine.tree.module))
     finally:
         machine.is_example = False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from conv_lint import dims
@@ -33,7 +34,7 @@ class Facts(Mutable):
     """What is known on the current path.
 
     ``sizes``: what symbols must be; ``rests``: what unknown leading dimensions are; ``truths``: conditions already
-    taken; ``values``: unknown values that a comparison has pinned down.
+    taken; ``values``: unknown values that a comparison has pinned down.  ``asked``: for which of them it was asked.
     """
 
     born = 0
@@ -43,6 +44,21 @@ class Facts(Mutable):
         self.rests: dict[Rest, tuple[Dim, ...]] = {}
         self.truths: dict[object, bool] = {}
         self.values: dict[Unknown, Value] = {}
+        self.asked: set[Any] = set()
+
+    def truth(self, key: object) -> bool | None:
+        """What is known of the condition with this key."""
+        self.asked.add(key)
+        return self.truths.get(key)
+
+    def value(self, unknown: Unknown) -> Any:
+        """What an unknown value is known to be, or :data:`MISSING`."""
+        self.asked.add(unknown)
+        return self.values.get(unknown, MISSING)
+
+    def answers(self, asked: Iterable[Any]) -> list[Any]:
+        """What is known of conditions and unknown values."""
+        return [(self.truths.get(key), self.values.get(key, MISSING)) for key in asked]
 
     def snapshot(self) -> tuple[dict[Any, Any], ...]:
         return dict(self.sizes), dict(self.rests), dict(self.truths), dict(self.values)

@@ -84,8 +84,13 @@ def native(*names: str) -> Callable[[NativeFunction], NativeFunction]:
 
 
 @functools.cache
-def _signature(function: NativeFunction) -> inspect.Signature:
-    return inspect.signature(function)
+def _fits(function: NativeFunction, positional: int, named: tuple[str, ...]) -> bool:
+    """Does a native function take so many arguments, and those of these names, behind its context?"""
+    try:
+        inspect.signature(function).bind(*range(positional + 1), **dict.fromkeys(named))
+    except TypeError:
+        return False
+    return True
 
 
 _ALIASES = {
@@ -246,9 +251,7 @@ def run_named(machine: Machine, frame: Frame, node: cst.CSTNode | None, name: st
     function = NATIVES[name]
     context = Context(machine, frame, node, name, arguments)
     args = [machine.resolve(a) for a in arguments.args]
-    try:
-        _signature(function).bind(context, *args, **arguments.kwargs)
-    except TypeError:
+    if not _fits(function, len(args), tuple(arguments.kwargs)):
         return machine.unknown(f"{name} with these arguments", frame, node)
     return function(context, *args, **arguments.kwargs)
 

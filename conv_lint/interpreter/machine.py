@@ -103,7 +103,7 @@ class Machine:
     facts: Facts = field(default_factory=Facts)
     journal: Journal = field(default_factory=Journal)
     findings: list[Finding] = field(default_factory=list)
-    notes: list[Note] = field(default_factory=list)
+    notes: dict[object, Note] = field(default_factory=dict)
     namespaces: dict[str, Any] = field(default_factory=dict)
     peeks: dict[tuple[Rest, int], Expr] = field(default_factory=dict)
     links: dict[object, dict[Symbol, Choice]] = field(default_factory=dict)
@@ -229,19 +229,20 @@ class Machine:
             elif isinstance(value, Condition):
                 truth = self.known_truth(value)
                 return value if truth is None else truth
-            elif value in self.facts.values:
-                value = self.facts.values[value]
             else:
-                return value
+                known = self.facts.value(value)
+                if known is MISSING:
+                    return value
+                value = known
         if isinstance(value, Expr):
             return self.size(value)
         return value
 
     def known_truth(self, condition: Condition) -> bool | None:
         """What the path so far says of a condition."""
-        truth = self.facts.truths.get(condition.key)
+        truth = self.facts.truth(condition.key)
         if truth is None and isinstance(condition.key, tuple) and condition.key[0] == "==":
-            known, wanted = self.facts.values.get(condition.key[1], MISSING), condition.key[2]
+            known, wanted = self.facts.value(condition.key[1]), condition.key[2]
             if isinstance(known, CONSTANTS) and isinstance(wanted, CONSTANTS):
                 truth = known == wanted
         if truth is None and isinstance(condition.key, tuple) and condition.key[0] in ("size==", "size<="):
@@ -484,8 +485,12 @@ class Machine:
     def unknown(self, reason: str, frame: Frame | None = None, node: cst.CSTNode | None = None) -> Unknown:
         """A value that is not known, remembered with its place."""
         if not self.muted and frame is not None and node is not None:
-            self.notes.append(Note(reason, frame.place(node)))
+            self.note(reason, frame.place(node))
         return Unknown(reason)
+
+    def note(self, reason: str, place: Place) -> None:
+        """Write down that something was not understood, once for each place."""
+        self.notes.setdefault((reason, place.key), Note(reason, place))
 
     def refused_before(self, number: object) -> bool:
         """Was this very number reported where a whole one is wanted?  One division may reach many layers."""

@@ -20,7 +20,8 @@ class Record:
     descriptions correspond.  ``made``: the parts that the call has made; ``twins``: for each module among them the one
     that is kept as it was then.  ``steps``: what the call has added to the way of its result, the first one first.
     ``began``: what is older than the call is shared, what is younger is copied.  ``identities``: what is described by
-    its identity, which it keeps as long as it is kept here.
+    its identity, which it keeps as long as it is kept here.  ``asked``: the conditions and unknown values that the call
+    has asked the path for, and the ``answers``.
     """
 
     symbols: list[Symbol]
@@ -33,8 +34,8 @@ class Record:
     made: list[object] = field(default_factory=list)
     twins: dict[int, Instance] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
-    truths: dict[object, bool] = field(default_factory=dict)
-    values: dict[Any, Any] = field(default_factory=dict)
+    asked: list[Any] = field(default_factory=list)
+    answers: list[Any] = field(default_factory=list)
 
 
 @dataclass

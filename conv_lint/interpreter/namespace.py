@@ -60,14 +60,15 @@ class Namespace:
         self.frame = Frame(machine.tree, self)
         self.started: set[int] = set()
         self.stars: list[str] = []  # modules whose names it takes over by ``import *``, looked up when one is asked for
+        self.is_folder = os.path.basename(path) == "__init__.py" or os.path.isdir(path)
         self.asked: set[str] = set()
-        self.absent: set[str] = set()
+        self.settled: set[str] = set()  # names of which every statement was run
+        self.absent: set[str] = set()  # names that neither a statement nor ``import *`` brings
 
     @property
     def package(self) -> str:
         """The package that relative imports start from."""
-        is_package = os.path.basename(self.path) == "__init__.py" or os.path.isdir(self.path)
-        return self.name if is_package else self.name.rpartition(".")[0]
+        return self.name if self.is_folder else self.name.rpartition(".")[0]
 
     def get(self, name: str) -> Value:
         """The value of a name, or :data:`MISSING`; an import is followed now."""
@@ -78,7 +79,8 @@ class Namespace:
         return value
 
     def _raw(self, name: str) -> Value:
-        if self.outline is not None:
+        if self.outline is not None and name not in self.settled:
+            self.settled.add(name)
             new = [statement for statement in self.outline.about(name) if statement.first not in self.started]
             for statement in new:
                 self._run(statement)
@@ -147,7 +149,7 @@ class Namespace:
         return [n for n in dict.fromkeys([*names, *self.frame.locals]) if not n.startswith("_") and n != "*"]
 
     def _submodule(self, name: str) -> Value:
-        if os.path.basename(self.path) != "__init__.py" and not os.path.isdir(self.path):
+        if not self.is_folder:
             return MISSING
         found = load(self.machine, f"{self.name}.{name}")
         return ProjectModule(found) if found is not None else MISSING

@@ -54,6 +54,22 @@ def compute(name: str, args: Sequence[Value], kwargs: Mapping[str, Value]) -> Nu
     return out if _count(out) <= MAX_NUMBERS else None
 
 
+def pieces(name: str, whole: Numbers, parts: Sequence[Value]) -> None:
+    """Note the numbers of the parts of a row of numbers that was cut: ``linspace(...).split(depths)``."""
+    if name.rpartition(".")[2] not in _CUT or not isinstance(whole, list):
+        return
+    cut = [(p, p.shape[0]) for p in parts if isinstance(p, Tensor) and len(p.shape) == 1]
+    known = [(part, length) for part, length in cut if isinstance(length, int)]
+    if len(known) != len(parts) or sum(length for _, length in known) != len(whole):
+        return
+    rest = iter(whole)
+    for part, length in known:
+        part.numbers = list(itertools.islice(rest, length))
+
+
+_CUT = ("split", "chunk", "tensor_split", "split_with_sizes", "array_split")
+
+
 def _count(numbers: Numbers) -> int:
     return sum(_count(n) for n in numbers) if isinstance(numbers, list) else 1
 

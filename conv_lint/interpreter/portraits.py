@@ -16,7 +16,7 @@ from conv_lint.interpreter.objects import (
     Partial,
     ProjectModule,
 )
-from conv_lint.values import Condition, Dict, External, List, Rest, Tensor, Value, birth
+from conv_lint.values import Choice, Condition, Dict, External, List, Rest, Tensor, Unknown, Value, birth
 
 if TYPE_CHECKING:
     from conv_lint.interpreter.calls import Arguments
@@ -38,7 +38,8 @@ class Portrait:
     """Describes values so that two have one description only if every program would treat them alike.
 
     ``symbols``, ``parts`` (modules, tensors, lists) and ``floats`` are numbered in the order in which they are met; of
-    a float only the range is described, as a rate: see :meth:`Machine.weigh`.  ``closed``: no new symbol may come in.
+    a float only the range is described, as a rate: see :meth:`Machine.weigh`.  What is not known is like itself only.
+    ``closed``: no new symbol may come in, nor anything new that is not known.
     """
 
     def __init__(self, machine: Machine) -> None:
@@ -49,6 +50,7 @@ class Portrait:
         self.identities: list[object] = []
         self.closed = False
         self._numbers: dict[int, int] = {}
+        self._open: set[Hashable] = set()
 
     def of_call(self, arguments: Arguments) -> Hashable:
         """The description of the arguments of a call."""
@@ -126,6 +128,9 @@ class Portrait:
             raise Indescribable
         return Dict, tuple((self.of(k), self.of(v)) for k, v in value.items.items())
 
+    def _of_keywords(self, value: dict[str, Value]) -> Hashable:
+        return dict, self._items(value)
+
     def _of_instance(self, value: Instance) -> Hashable:
         if value.open:
             raise Indescribable
@@ -178,8 +183,21 @@ class Portrait:
 
     def _of_condition(self, value: Condition) -> Hashable:
         if not isinstance(value.key, str):
-            raise Indescribable
+            self._meet(value.key)
         return Condition, value.key, value.negated
+
+    def _of_choice(self, value: Choice) -> Hashable:
+        return Choice, self._of_condition(value.condition), self.of(value.then), self.of(value.other)
+
+    def _of_unknown(self, value: Unknown) -> Hashable:
+        self._meet(value)
+        return self._of_identity(value)
+
+    def _meet(self, value: object) -> None:
+        """A call that makes something unknown makes another each time."""
+        if self.closed and value not in self._open:
+            raise Indescribable
+        self._open.add(value)
 
 
 _DESCRIBE: dict[type, Callable[[Portrait, Any], Hashable]] = {
@@ -203,6 +221,9 @@ _DESCRIBE: dict[type, Callable[[Portrait, Any], Hashable]] = {
     BoundMethod: Portrait._of_bound,
     Method: Portrait._of_method,
     Condition: Portrait._of_condition,
+    Choice: Portrait._of_choice,
+    Unknown: Portrait._of_unknown,
+    dict: Portrait._of_keywords,
 }
 #: What has an identity: two that look alike are still two.
 _PARTS = frozenset({Tensor, List, Dict, Instance})

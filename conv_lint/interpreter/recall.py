@@ -26,7 +26,7 @@ from conv_lint.interpreter.memory import Cases, Record
 from conv_lint.interpreter.objects import BoundMethod, Call, Class, Frame, Function, Instance, Layer, Method, Partial
 from conv_lint.interpreter.portraits import Indescribable, Portrait, is_global
 from conv_lint.interpreter.ways import Scope
-from conv_lint.values import Dict, List, Shape, Tensor, Value, birth
+from conv_lint.values import Choice, Dict, List, Shape, Tensor, Value, birth
 
 
 def module_call(machine: Machine, frame: Frame, node: Any, forward: Function, arguments: Arguments) -> Value:
@@ -68,7 +68,8 @@ def _remembered(
     memory, facts = machine.journal.memory, machine.facts
     cases = memory.records.get(key)
     record = cases.find(portrait.floats) if cases is not None else None
-    if record is not None and record.truths == facts.truths and record.values == facts.values:
+    if record is not None and facts.answers(record.asked) == record.answers:
+        facts.asked.update(record.asked)
         return _repeated(machine, record, Again(portrait, frame, node, function, arguments))
     record = Record(portrait.symbols, portrait.parts, list(portrait.floats), portrait.identities, frame, birth())
     start, weighed = dims.symbol_count(), len(machine.weighed)
@@ -76,9 +77,12 @@ def _remembered(
     flags = machine.rank_was_assumed, machine.strained
     machine.rank_was_assumed = machine.strained = False
     memory.oldest.append(record.began)
+    asked, facts.asked = facts.asked, set()
     try:
         result = run()
     finally:
+        record.asked = list(facts.asked)
+        facts.asked |= asked
         oldest = memory.oldest.pop()
         if memory.oldest:
             memory.oldest[-1] = min(memory.oldest[-1], oldest)
@@ -94,7 +98,7 @@ def _remembered(
     except Indescribable:
         return result
     record.made, record.parts = record.parts[count:], record.parts[:count]
-    record.truths, record.values = dict(facts.truths), dict(facts.values)
+    record.answers = facts.answers(record.asked)
     record.steps = _steps(record.made, record.parts)
     record.result = _Copy(record, machine).value(result)
     seen = set(map(id, machine.weighed[weighed:]))
@@ -211,6 +215,10 @@ class _Copy:
     def _tuple(self, old: tuple[Value, ...]) -> Value:
         return tuple(map(self.value, old))
 
+    def _choice(self, old: Choice) -> Value:
+        then, other = self.value(old.then), self.value(old.other)
+        return old if then is old.then and other is old.other else Choice(old.condition, then, other)
+
     def _partial(self, old: Partial) -> Value:
         return Partial(self.value(old.function), tuple(map(self.value, old.args)), self._items(old.kwargs))
 
@@ -322,6 +330,7 @@ _COPIED: dict[type, Callable[[_Copy, Any], Value]] = {
     List: _Copy._list,
     Dict: _Copy._dict,
     tuple: _Copy._tuple,
+    Choice: _Copy._choice,
     Partial: _Copy._partial,
     BoundMethod: _Copy._bound,
     Method: _Copy._method,

@@ -15,7 +15,7 @@ from conv_lint.finding import Report, Step
 from conv_lint.interpreter import commas, faults, locate
 from conv_lint.interpreter.decided import argument_node
 from conv_lint.interpreter.machine import Machine
-from conv_lint.interpreter.numbers import compute, to_value
+from conv_lint.interpreter.numbers import compute, numbers_of, pieces, to_value
 from conv_lint.interpreter.objects import Class, Frame, Instance, Method, Sizes
 from conv_lint.interpreter.ways import Scope
 from conv_lint.ops.given import layer_class
@@ -214,6 +214,8 @@ def run_row(
         result.numbers = compute(name, [machine.resolve(a) for a in args], kwargs)
         if result.numbers is not None:
             machine.weigh(*args, *kwargs.values())
+    elif isinstance(result, tuple) and args:
+        pieces(name, numbers_of(args[0]), result)
     return result
 
 

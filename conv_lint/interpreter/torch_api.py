@@ -8,9 +8,9 @@ from conv_lint.interpreter.calls import Arguments
 from conv_lint.interpreter.expressions import truth_of
 from conv_lint.interpreter.libraries import Context, native
 from conv_lint.interpreter.machine import PythonRaise
-from conv_lint.interpreter.objects import Class, Function, Instance
+from conv_lint.interpreter.objects import Class, Function, Instance, Native
 from conv_lint.interpreter.sequences import items_of
-from conv_lint.values import Condition, External, Tensor, Unknown, Value, any_shape
+from conv_lint.values import Apart, Condition, External, Tensor, Unknown, Value, any_shape
 
 
 @native(
@@ -147,4 +147,14 @@ def apply_function(c: Context, cls: Class, arguments: Arguments) -> Value:
     forward = cls.find("forward")
     if not isinstance(forward, Function):
         return Unknown(f"{cls.name} has no forward that is known")
-    return c.call(forward, Unknown("the context of an autograd function"), *arguments.args, **arguments.kwargs)
+    return c.call(forward, _context(), *arguments.args, **arguments.kwargs)
+
+
+def _context() -> Instance:
+    """What the ``forward`` of a torch.autograd.Function is given first: it keeps things for ``backward``."""
+    attrs: dict[str, Value] = {name: Native(name, lambda c, *_, **__: None) for name in _KEEPING}
+    attrs["needs_input_grad"] = Apart("which inputs need a gradient")
+    return Instance(External("torch.autograd.function.FunctionCtx"), attrs, open="the context of an autograd function")
+
+
+_KEEPING = ("save_for_backward", "save_for_forward", "mark_dirty", "mark_non_differentiable", "set_materialize_grads")
