@@ -81,9 +81,13 @@ class Memory:
             self.horizon = birth()
             self.records.clear()
 
+    def outlast(self) -> None:
+        """Something was made that outlasts the calls that are being run: they cannot be repeated by copies."""
+        if self.oldest:
+            self.oldest[-1] = 0
+
     def forget(self) -> None:
         """Something has changed of which no journal is kept."""
         self.forgotten = birth()
         self.records.clear()
-        if self.oldest:
-            self.oldest[-1] = 0
+        self.outlast()

@@ -165,6 +165,7 @@ class Namespace:
         tree = self.outline.tree(statement)
         if tree is None:
             return
+        self.machine.journal.memory.outlast()
         before, self.frame.tree = self.frame.tree, tree
         try:
             with self.machine.isolated():
