@@ -401,7 +401,24 @@ def _callable(c: Context, value: Value) -> Value:
     return isinstance(value, (Function, Class, BoundMethod, Native, Partial, External, Method))
 
 
-@native("builtins.id", "builtins.input", "builtins.open", "builtins.eval", "builtins.exec", "builtins.dir")
+@native("builtins.dir")
+def _dir(c: Context, value: Value = None) -> Value:
+    if not isinstance(value, External):
+        return Unknown("dir() is not followed")
+    prefix = f"{value.name}."
+    full = (name for table in (ops.FUNCTIONS, ops.LAYERS, NATIVES) for name in table if name.startswith(prefix))
+    return Dict({name[len(prefix) :]: None for name in full}, f"further names of {value.name}")
+
+
+@native("inspect.isfunction", "inspect.isclass", "inspect.ismethod", "inspect.ismodule")
+def _inspected(c: Context, value: Value) -> Value:
+    if isinstance(value, (Unknown, External, Native)):
+        return Condition((c.name, value), "something unknown")
+    kinds = {"isfunction": Function, "isclass": Class, "ismethod": BoundMethod, "ismodule": ProjectModule}
+    return isinstance(value, kinds[c.name.rpartition(".")[2]])
+
+
+@native("builtins.id", "builtins.input", "builtins.open", "builtins.eval", "builtins.exec")
 def _outside(c: Context, *values: Value, **more: Value) -> Value:
     if c.name == "builtins.eval" and values and isinstance(values[0], str):
         return c.evaluate_text(values[0])

@@ -511,6 +511,8 @@ def contains(machine: Machine, frame: Frame, item: Value, container: Value) -> V
         return machine.choose(frame, item, lambda v: contains(machine, frame, v, container))
     if isinstance(container, str) and isinstance(item, str):
         return item in container
+    if isinstance(container, External) and container.name == "os.environ":
+        return False  # as where nobody has set anything
     if isinstance(container, Instance) and protocols.has(container, "__contains__"):
         return truth_of(machine, frame, protocols.run(machine, frame, container, "__contains__", item))
     if isinstance(container, Instance) and container.is_module and isinstance(item, str) and not container.open:

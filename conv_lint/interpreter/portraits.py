@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, Any
+
+import libcst as cst
 
 from conv_lint.dims import Dim, Expr, Floor, Symbol
 from conv_lint.interpreter.objects import (
     BoundMethod,
     Class,
+    Frame,
     Function,
     Instance,
     Method,
@@ -156,9 +160,28 @@ class Portrait:
         return tuple((name, self.of(value)) for name, value in values.items())
 
     def _of_function(self, value: Function) -> Hashable:
-        if not is_global(value) or value.attrs:
+        if value.attrs:
             raise Indescribable
-        return self._of_identity(value)
+        return self._of_identity(value) if is_global(value) else self._of_closure(value)
+
+    def _of_closure(self, value: Function) -> Hashable:
+        """A function of a function is alike another of the same lines that sees the same plain values."""
+        seen: dict[str, Hashable] = {}
+        frame: Frame | None = value.frame
+        names = names_in(value.node)
+        while frame is not None and frame.function is not None:
+            for name in names & frame.locals.keys():
+                seen.setdefault(name, self._of_captured(frame.locals[name]))
+            frame = frame.parent
+        self.identities.append(value)
+        return id(value.node), tuple(seen.items()), tuple(map(self._of_captured, value.defaults.values()))
+
+    def _of_captured(self, value: Value) -> Hashable:
+        if type(value) is float:  # decides something, for all that is known here
+            return value
+        if type(value) in PLAIN or isinstance(value, (bool, External, Class, Native, Function)):
+            return self.of(value)
+        raise Indescribable
 
     def _of_class(self, value: Class) -> Hashable:
         if value.frame.function is not None:  # its methods see the names of a function, which may change
@@ -227,6 +250,19 @@ _DESCRIBE: dict[type, Callable[[Portrait, Any], Hashable]] = {
 }
 #: What has an identity: two that look alike are still two.
 _PARTS = frozenset({Tensor, List, Dict, Instance})
+
+
+@functools.lru_cache(maxsize=4096)
+def names_in(node: cst.FunctionDef | cst.Lambda) -> frozenset[str]:
+    """The names that a function mentions."""
+    found: set[str] = set()
+    nodes: list[cst.CSTNode] = [node]
+    while nodes:
+        node_ = nodes.pop()
+        if isinstance(node_, cst.Name):
+            found.add(node_.value)
+        nodes.extend(node_.children)
+    return frozenset(found)
 
 
 def is_global(function: Function) -> bool:

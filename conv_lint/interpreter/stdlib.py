@@ -11,7 +11,7 @@ import libcst as cst
 
 from conv_lint import ops
 from conv_lint.interpreter.libraries import PARAMETER_KINDS, Context, constants, native
-from conv_lint.interpreter.objects import HELD, BoundMethod, Class, Function, Instance, Native, Partial
+from conv_lint.interpreter.objects import HELD, MISSING, BoundMethod, Class, Function, Instance, Native, Partial
 from conv_lint.interpreter.sequences import items_of
 from conv_lint.values import Dict, External, Iter, List, Tensor, Unknown, Value
 
@@ -246,7 +246,13 @@ def _operator(c: Context, left: Value, right: Value) -> Value:
     return c.binary("*" if c.name.endswith("mul") else "+", left, right)
 
 
-@native("os.getenv", "os.environ.get", "logging.getLogger")
+@native("os.getenv", "os.environ.get")
+def _environment(c: Context, name: Value, default: Value = MISSING) -> Value:
+    """A variable of the environment: as with the options of a command line, what holds where nobody gives one."""
+    return Unknown(f"{c.name} depends on where the program runs") if default is MISSING else default
+
+
+@native("logging.getLogger")
 def _outside(c: Context, *values: Value, **more: Value) -> Value:
     return Unknown(f"{c.name} depends on where the program runs")
 
