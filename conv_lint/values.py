@@ -220,6 +220,12 @@ class Condition(Unknown):
         super().__init__(reason)
         self.key, self.negated = key, negated
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Condition) and self.negated == other.negated and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash((self.key, self.negated))
+
     def inverse(self) -> Condition:
         return Condition(self.key, self.reason, not self.negated)
 
@@ -290,14 +296,22 @@ class Mutable:
 
 
 class List(Mutable):
-    """A list.  ``open`` gives a reason if it may hold more, other or fewer items than ``items``."""
+    """A list.  ``open`` gives a reason if it may hold more, other or fewer items than ``items``.
 
-    __slots__ = ("born", "items", "open")
+    ``limit``: of a deque, how many items it keeps at most.
+    """
 
-    def __init__(self, items: Iterable[Value] = (), open: str | None = None) -> None:
+    __slots__ = ("born", "items", "limit", "open")
+
+    def __init__(self, items: Iterable[Value] = (), open: str | None = None, limit: int | None = None) -> None:
         self.items = list(items)
-        self.open = open
+        self.open, self.limit = open, limit
         self.born = birth()
+
+    def keep_within(self, from_left: bool = True) -> None:
+        """What a deque has too much it drops, at the other end."""
+        if self.limit is not None and len(self.items) > self.limit:
+            self.items = self.items[-self.limit or len(self.items) :] if from_left else self.items[: self.limit]
 
     def snapshot(self) -> tuple[list[Value], str | None]:
         return list(self.items), self.open

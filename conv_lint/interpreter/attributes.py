@@ -25,7 +25,8 @@ from conv_lint.interpreter.objects import (
     Super,
 )
 from conv_lint.interpreter.sequences import members
-from conv_lint.values import Apart, Choice, Dict, External, Iter, List, Tensor, Unknown, Value
+from conv_lint.interpreter.texts import OF_UNKNOWN_TEXT
+from conv_lint.values import Apart, Choice, Condition, Dict, External, Iter, List, Tensor, Unknown, Value
 
 if TYPE_CHECKING:
     from conv_lint.interpreter.libraries import Context
@@ -70,6 +71,8 @@ def get(machine: Machine, frame: Frame, node: cst.CSTNode | None, base: Value, n
             return Method(base, name)
         case Apart():
             return base.part(("attr", name), lambda: Apart(base.reason))
+        case Unknown() if name in OF_UNKNOWN_TEXT and not isinstance(base, Condition):
+            return Method(base, name)
         case Unknown():
             label = f"{base.name}.{name}" if base.name != "?" else "?"
             return base.part(("attr", name), lambda: Unknown(base.reason, label))

@@ -75,6 +75,11 @@ def _listed(c: Context, value: Value) -> List:
 @native("builtins.list", "builtins.set", "builtins.frozenset", "collections.deque")
 def _list(c: Context, value: Value = (), maxlen: Value = None) -> Value:
     made = _listed(c, value)
+    if isinstance(maxlen, int):
+        made.limit = maxlen
+        made.keep_within()
+    elif maxlen is not None:
+        made.open = made.open or "a deque that keeps an unknown number of items"
     if c.name.endswith("set") and not made.open:
         if constants(c.machine, tuple(made.items)) is None:
             return List(made.items, "a set of unknown values")

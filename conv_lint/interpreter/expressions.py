@@ -272,6 +272,10 @@ def _truth_of_choice(machine: Machine, frame: Frame, value: Choice) -> bool | Co
         if one == two:
             return one
         return value.condition if one else value.condition.inverse()
+    for here, there, condition in ((one, two, value.condition), (two, one, value.condition.inverse())):
+        if isinstance(here, bool):
+            word, first = ("or", condition) if here else ("and", condition.inverse())
+            return Condition((word, first, there), value.reason)
     return Condition(("truth", value), value.reason)
 
 

@@ -8,7 +8,7 @@ from conv_lint.interpreter.assign import assign
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import Frame, Method
 from conv_lint.ops.operators import without_in_place
-from conv_lint.values import Tensor, Unknown, Value
+from conv_lint.values import Shape, Tensor, Unknown, Value, any_shape
 
 #: What changes the dimensions themselves: then nothing is known of them unless the result is.
 _RESHAPING = frozenset(
@@ -27,12 +27,27 @@ def follow(machine: Machine, frame: Frame, node: cst.Call, method: Method, resul
     if not isinstance(result, Tensor):
         if isinstance(result, Unknown) and method.name in _RESHAPING:
             assign(machine, frame, variable, result)
+            _reshape(machine, frame, variable, method.receiver, any_shape(result.reason))
         return
     after = machine.shape(result.shape)
     if method.name not in _RESHAPING and after.rest is not None and before.rest is None:
         return  # by what is not known: a tensor keeps its sizes
     if tuple.__ne__(before, after):
         assign(machine, frame, variable, result)
+        _reshape(machine, frame, variable, method.receiver, after)
+
+
+def _reshape(machine: Machine, frame: Frame, variable: cst.BaseExpression, tensor: Tensor, shape: Shape) -> None:
+    """The tensor may have other names: in lists, of the callers.
+
+    What a branch does cannot be undone there: nothing is known any more of a tensor that the function was given.
+    """
+    if len(machine.journal.levels) > machine.outermost:
+        if isinstance(variable, cst.Name) and variable.value not in frame.arguments:
+            return
+        shape = any_shape("changed in place by a branch")
+    machine.journal.memory.forget()
+    tensor.shape, tensor.numbers = shape, None
 
 
 def _variable(node: cst.Call) -> cst.BaseExpression | None:

@@ -241,14 +241,28 @@ class Machine:
     def known_truth(self, condition: Condition) -> bool | None:
         """What the path so far says of a condition."""
         truth = self.facts.truth(condition.key)
-        if truth is None and isinstance(condition.key, tuple) and condition.key[0] == "==":
-            known, wanted = self.facts.value(condition.key[1]), condition.key[2]
-            if isinstance(known, CONSTANTS) and isinstance(wanted, CONSTANTS):
-                truth = known == wanted
-        if truth is None and isinstance(condition.key, tuple) and condition.key[0] in ("size==", "size<="):
-            compare = dims.eq if condition.key[0] == "size==" else dims.le
-            truth = compare(self.size(condition.key[1]), self.size(condition.key[2]))
+        if truth is None and isinstance(condition.key, tuple):
+            truth = self._concluded(condition.key)
         return None if truth is None else truth != condition.negated
+
+    def _concluded(self, key: tuple[Any, ...]) -> bool | None:
+        """What follows for a condition from what is known of its parts."""
+        match key:
+            case ("==", unknown, wanted):
+                known = self.facts.value(unknown)
+                return known == wanted if isinstance(known, CONSTANTS) and isinstance(wanted, CONSTANTS) else None
+            case ("text", unknown, name, args):
+                known = self.facts.value(unknown)
+                return bool(getattr(known, name)(*args)) if isinstance(known, str) else None
+            case ("size==", one, two):
+                return dims.eq(self.size(one), self.size(two))
+            case ("size<=", one, two):
+                return dims.le(self.size(one), self.size(two))
+            case ("and" | "or" as word, Condition() as one, Condition() as two):
+                truths = self.known_truth(one), self.known_truth(two)
+                decisive = word == "or"
+                return decisive if decisive in truths else None if None in truths else not decisive
+        return None
 
     def has_key(self, container: Dict, key: object) -> bool | Condition:
         """Is a key that ``container`` may have there on this path."""

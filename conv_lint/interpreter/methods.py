@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
 import libcst as cst
 
 from conv_lint.dims import Expr, product
-from conv_lint.interpreter import tensors
+from conv_lint.interpreter import tensors, texts
 from conv_lint.interpreter.calls import FURTHER, Arguments
 from conv_lint.interpreter.machine import Machine, PythonRaise
 from conv_lint.interpreter.namespace import registered
 from conv_lint.interpreter.objects import MISSING, Frame, Method, Property, Sizes
-from conv_lint.interpreter.operators import MAX_CONSTANT
 from conv_lint.interpreter.sequences import items_of
 from conv_lint.values import Choice, Condition, Dict, Iter, List, Tensor, Unknown, Value
-
-#: No string is padded to more than this.
-MAX_WIDTH = 10_000
-#: String methods that are Python's own on known arguments.
-TEXT = frozenset(
-    "capitalize casefold count endswith find format index isalnum isalpha isdecimal isdigit isidentifier islower"
-    " isnumeric isupper join lower lstrip partition removeprefix removesuffix replace rfind rpartition rsplit rstrip"
-    " split splitlines startswith strip swapcase title upper zfill".split()
-)
 
 #: Methods of lists that take an item as it is.
 ADDING = frozenset({"append", "extend", "insert"})
@@ -46,14 +35,16 @@ def call(machine: Machine, frame: Frame, node: cst.CSTNode | None, called: Metho
             handler = LIST.get(name)
             if name not in READING:
                 machine.journal.touch(receiver)
-            return handler(machine, frame, receiver, args, arguments.kwargs) if handler else Unknown(f"list.{name}")
+            result = handler(machine, frame, receiver, args, arguments.kwargs) if handler else Unknown(f"list.{name}")
+            receiver.keep_within(from_left=name not in ("appendleft", "extendleft"))
+            return result
         case Dict():
             of_dict = DICT.get(name)
             if name not in READING:
                 machine.journal.touch(receiver)
             return of_dict(machine, frame, receiver, args, arguments.kwargs) if of_dict else Unknown(f"dict.{name}")
         case str() | bytes():
-            return _text(machine, receiver, name, args, arguments.kwargs)
+            return texts.call(machine, receiver, name, args, arguments.kwargs)
         case tuple():
             return _tuple(machine, frame, receiver, name, args)
         case Sizes():
@@ -65,6 +56,8 @@ def call(machine: Machine, frame: Frame, node: cst.CSTNode | None, called: Metho
             return Property(receiver.getter, args[0])
         case int() | float() | Expr():
             return _number(receiver, name)
+        case Unknown() if name in texts.OF_UNKNOWN_TEXT:
+            return texts.of_unknown(receiver, name, tuple(args))
     return Unknown(f"{name} of something unknown")
 
 
@@ -74,25 +67,6 @@ def _number(receiver: Value, name: str) -> Value:
     if isinstance(receiver, (int, float)) and name in ("bit_length", "is_integer", "conjugate"):
         return getattr(receiver, name)() if hasattr(receiver, name) else Unknown(name)
     return Unknown(f"{name} of a number")
-
-
-def _text(machine: Machine, receiver: Any, name: str, args: list[Value], kwargs: dict[str, Value]) -> Value:
-    plain: list[Any] = []
-    for value in args:
-        items = items_of(machine, value) if isinstance(value, (List, Iter)) else None
-        plain.append(items if items is not None else value)
-    flat = [v for p in [*plain, *kwargs.values()] for v in (p if isinstance(p, (list, tuple)) else [p])]
-    if name not in TEXT or not all(isinstance(v, (str, int, float, bytes, type(None))) for v in flat):
-        return Unknown(f"a string made by {name}")
-    if any(isinstance(v, int) and abs(v) > MAX_WIDTH for v in flat) or len(receiver) > MAX_CONSTANT:
-        return Unknown(f"a string made by {name}")
-    if name == "format" and isinstance(receiver, str) and re.search(r"\d{5}", receiver):
-        return Unknown("a wide string")
-    try:
-        made = getattr(receiver, name)(*plain, **kwargs)
-    except (TypeError, ValueError, IndexError, KeyError, AttributeError):
-        return Unknown(f"a string that {name} cannot make")
-    return List(made) if isinstance(made, list) else made
 
 
 def _tuple(machine: Machine, frame: Frame, receiver: tuple[Any, ...], name: str, args: list[Value]) -> Value:
@@ -197,7 +171,7 @@ def _reverse(machine: Machine, frame: Frame, target: List, args: list[Value], kw
 
 @of_list("copy")
 def _copy(machine: Machine, frame: Frame, target: List, args: list[Value], kwargs: dict[str, Value]) -> Value:
-    return List(target.items, target.open)
+    return List(target.items, target.open, target.limit)
 
 
 @of_list("index")

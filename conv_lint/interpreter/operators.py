@@ -284,6 +284,7 @@ def augmented(machine: Machine, frame: Frame, node: cst.AugAssign, left: Value, 
             left.open = left.open or "extended by unknown items"
         else:
             left.items.extend(more)
+            left.keep_within()
         return left
     if isinstance(left, Instance) and left.torch_name == "torch.nn.ModuleList" and kind is cst.Add:
         from conv_lint.interpreter.modules import add_all

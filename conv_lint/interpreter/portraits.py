@@ -125,7 +125,7 @@ class Portrait:
     def _of_list(self, value: List) -> Hashable:
         if value.open:
             raise Indescribable
-        return List, tuple(map(self.of, value.items))
+        return List, value.limit, tuple(map(self.of, value.items))
 
     def _of_dict(self, value: Dict) -> Hashable:
         if value.open or value.default is not None or value.home:

@@ -242,7 +242,7 @@ class _Copy:
     def _list(self, old: List) -> Value:
         if id(old) in self.made or old.born < self.record.began:
             return self.known(old)
-        new = self.made[id(old)] = List()
+        new = self.made[id(old)] = List(limit=old.limit)
         new.items = [self.value(v) for v in old.items]
         return new
 

@@ -212,7 +212,7 @@ def _copied(value: Value, done: dict[int, Value], deep: bool) -> Value:
 
     match value:
         case List():
-            made_list = done[id(value)] = List((), value.open)
+            made_list = done[id(value)] = List((), value.open, value.limit)
             made_list.items = [inner(v) for v in value.items]
             return made_list
         case Dict():

@@ -411,6 +411,10 @@ def call_method(
     """``x.name(...)``."""
     if name == "transpose" and len(args) > 2:
         name = "permute"  # an array's transpose takes all axes
+    if name == "resize_":  # the numbers stay as far as they fit, but who knows them
+        name = "new_empty"
+    if name == "resize_as_" and args and isinstance(args[0], Tensor):
+        return Tensor(args[0].shape, base.step, base.dtype)
     if name == "new" and args:  # torch's first versions: sizes, or data
         name = "new_tensor" if isinstance(args[0], (Tensor, List)) else "new_empty"
     shape = machine.shape(base.shape)

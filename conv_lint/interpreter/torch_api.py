@@ -124,6 +124,9 @@ def _export(c: Context, model: Value, inputs: Value = (), *more: Value, **option
 def _tensor(c: Context, *values: Value, **more: Value) -> Value:
     """``torch.Tensor(2, 3)`` makes an empty tensor of these sizes; of data, see ``torch.tensor``."""
     if values and all(isinstance(v, (int, Expr)) for v in values):
+        first = values[0]
+        if len(values) == 1 and isinstance(first, Expr) and not all(s.given or s.is_number for s in first.symbols):
+            return Tensor(any_shape("a tensor made from a size, or from data"))  # computed from something unknown
         return c.call(External("torch.empty"), *values)
     # A tuple may be a torch.Size, which is a shape, or data: the two are not told apart.
     if len(values) == 1 and not isinstance(values[0], (Unknown, tuple)):
