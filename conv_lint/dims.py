@@ -484,7 +484,7 @@ def _monomial_bound(monomial: Monomial, least: bool) -> int | None:
 
 def _atom_bound(atom: Atom, least: bool) -> int | None:
     if isinstance(atom, Symbol):
-        return atom.low if least else None
+        return atom.low if least else atom.batch
     if isinstance(atom.denominator, int):
         bound = _bound(atom.numerator, least)
         return None if bound is None else bound // atom.denominator

@@ -111,13 +111,17 @@ def _assert(c: Context, condition: Value = True, message: Value = None) -> Value
     return None
 
 
-@native("torch.onnx.export")
+@native(
+    "torch.onnx.export", "torch.onnx.dynamo_export", "torch.export.export", "torch.jit._get_trace_graph",
+    "torch.onnx.utils.export", "torch.onnx._export",
+)  # fmt: skip
 def _export(c: Context, model: Value, inputs: Value = (), *more: Value, **options: Value) -> Value:
     """Runs the model on the inputs."""
+    inputs = options.get("args", inputs)
     values = inputs if isinstance(inputs, tuple) else (inputs,)
     if values and not isinstance(values[-1], Unknown):
         c.call(model, *values)
-    return None
+    return Unknown(f"what {c.name} gives")
 
 
 @native("torch.Tensor", "torch.FloatTensor", "torch.LongTensor", "torch.cuda.FloatTensor")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from conv_lint import catalogue
 from conv_lint.dims import Dim, eq, render
+from conv_lint.ops.batch import first_batch
 from conv_lint.ops.rule import Op
 from conv_lint.values import CannotTell, Shape
 
@@ -16,7 +17,8 @@ def require_channels(op: Op, input: Shape, takes: Dim, at: str = "in_channels") 
     """
     axis = -op.n - 1
     given = input[axis]
-    if op.equate(given, takes) is not False:
+    is_batch = len(input) == op.n + 1 and eq(first_batch(given), takes) is False
+    if not is_batch and op.equate(given, takes) is not False:
         return input
     if _channels_last(op, input, takes):
         op.fail(catalogue.channels_last(takes=takes, axis=len(input) + axis, given=input, fix=_permute(op, input)))
@@ -34,6 +36,8 @@ def require_channels(op: Op, input: Shape, takes: Dim, at: str = "in_channels") 
     if grouped:
         at = "weight"
     op.fail(catalogue.input_channels(**{**facts, **grouped}), at)
+    if is_batch:
+        raise CannotTell("a batch of smaller inputs")
     return input
 
 
