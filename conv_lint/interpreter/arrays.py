@@ -36,7 +36,13 @@ def _sized(c: Context, *values: Value, **more: Value) -> Value:
     if size is None:
         return Unknown("a random number")
     dtype = more.get("dtype", External("torch.int64") if last == "randint" else None)
+    if any(_is_object(v) for v in (dtype, *values[1:])) or (last == "full" and None in values[1:2]):
+        return Unknown("an array of any objects")
     return c.call_torch("torch.zeros", size, dtype=dtype)
+
+
+def _is_object(dtype: Value) -> bool:
+    return dtype in ("object", "O") or (isinstance(dtype, External) and dtype.name.endswith((".object", ".object_")))
 
 
 @native("numpy.random.rand", "numpy.random.randn")

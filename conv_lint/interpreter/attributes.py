@@ -26,7 +26,7 @@ from conv_lint.interpreter.objects import (
 )
 from conv_lint.interpreter.sequences import members
 from conv_lint.interpreter.texts import OF_UNKNOWN_TEXT
-from conv_lint.values import Apart, Choice, Condition, Dict, External, Iter, List, Tensor, Unknown, Value
+from conv_lint.values import Apart, Choice, Condition, Dict, External, Iter, List, Stream, Tensor, Unknown, Value
 
 if TYPE_CHECKING:
     from conv_lint.interpreter.libraries import Context
@@ -80,6 +80,8 @@ def get(machine: Machine, frame: Frame, node: cst.CSTNode | None, base: Value, n
             return base.receiver
         case slice():
             return getattr(base, name, None)
+        case Stream() if name in ("__next__", "next", "__iter__"):
+            return Native(name, lambda c, *_: base if name == "__iter__" else base.item)
     if isinstance(base, (List, Dict, Iter, str, tuple, int, float, bytes)) or type(base).__name__ == "Expr":
         return Method(base, name)
     return Unknown(f"{name} of something unknown")
@@ -105,6 +107,8 @@ def _of_library(base: External, name: str) -> Value:
 
 def of_instance(machine: Machine, frame: Frame, base: Instance, name: str) -> Value:
     """An attribute of an object: its own, its class's, or one that torch.nn.Module gives it."""
+    if name == "__iter__" and "stream" in base.attrs:
+        return Native(name, lambda c, *_: base.attrs["stream"])
     found = find(machine, frame, base, name)
     if found is not MISSING:
         return found

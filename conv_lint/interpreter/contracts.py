@@ -12,7 +12,7 @@ from conv_lint.finding import Origin, Step
 from conv_lint.inputs import Declared, Malformed, from_annotation, from_comment, sizes_for
 from conv_lint.interpreter import locate
 from conv_lint.interpreter.machine import Machine
-from conv_lint.interpreter.objects import Frame, Function
+from conv_lint.interpreter.objects import Frame, Function, Instance
 from conv_lint.values import Shape, Tensor, Value
 
 #: What is declared at each ``def``, by parameter: parsed once.  Without a node it is from a docstring.
@@ -31,6 +31,8 @@ def hold(machine: Machine, frame: Frame, function: Function) -> None:
     for name, (shape, node) in declared.items():
         value = machine.resolve(frame.locals.get(name))
         if isinstance(value, Tensor) and node is None:
+            if isinstance(frame.self_value, Instance) and frame.self_value.cls is not function.owner:
+                continue  # prose about a base class
             frame.locals[name] = _believe(machine, name, value, shape, names)
         elif isinstance(value, Tensor) and node is not None:
             _hold_one(machine, frame, function, name, value, shape, node, names)

@@ -102,6 +102,9 @@ def binary(
     if sizes is not None:
         return _arithmetic(name, *sizes)
     if name in _REAL and all(map(_may_be_number, (left, right))):
+        one, two = (v.size() if type(v) is Unknown else v for v in (left, right))
+        if name not in ("truediv", "pow") and isinstance(one, (int, Expr)) and isinstance(two, (int, Expr)):
+            return _arithmetic(name, one, two)
         return _real(name, left, right)
     return _containers(machine, frame, name, function, left, right)
 

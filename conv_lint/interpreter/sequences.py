@@ -89,4 +89,4 @@ def members(container: Instance) -> list[Value]:
         return [v for v in container.attrs.values() if isinstance(v, Tensor)]
     if container.torch_name in ("torch.nn.Sequential", "torch.nn.ModuleDict"):
         return [v for v in container.attrs.values() if is_part(v)]
-    return [v for n, v in container.attrs.items() if n.isdigit()]
+    return [v for n, v in container.attrs.items() if n.isdigit() or is_part(v)]

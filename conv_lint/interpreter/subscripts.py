@@ -130,7 +130,17 @@ def alike(items: list[Value]) -> Value:
         if len(rows) == len(items) and not is_open and len({len(row) for row in rows}) == 1:
             common = [alike(list(column)) for column in zip(*rows)]
             return List(common) if isinstance(first, List) else tuple(common)
+    if isinstance(first, Dict):
+        return _alike_dicts(items)
     return Unknown(_ANY)
+
+
+def _alike_dicts(items: list[Value]) -> Value:
+    dicts = [d for d in items if isinstance(d, Dict) and not d.open and d.default is None]
+    keys = dicts[0].items.keys() if dicts else ()
+    if len(dicts) < len(items) or not all(d.items.keys() == keys for d in dicts):
+        return Unknown(_ANY)
+    return Dict({key: alike([d.items[key] for d in dicts]) for key in keys})
 
 
 #: Why nothing is known of an item.

@@ -57,6 +57,8 @@ def to_rule(machine: Machine, value: Value) -> Any:
             return _module_argument(value)
         case Class() if value.is_module:
             return NoTensor(*layer_class(value.name))
+        case Instance(cls=Class(kind="namedtuple") as made):
+            return tuple(to_rule(machine, value.attrs[n]) for n in made.fields if n in value.attrs)
         case Unknown() | External() | int() | float() | complex() | str() | None | Expr():
             return value
         case tuple():
@@ -411,6 +413,8 @@ def call_method(
     """``x.name(...)``."""
     if name == "transpose" and len(args) > 2:
         name = "permute"  # an array's transpose takes all axes
+    if name == "repeat" and len(args) == 2 and args[1] in (0, -1):
+        name = "repeat_interleave"  # of an array: how often, along which axis
     if name == "resize_":  # the numbers stay as far as they fit, but who knows them
         name = "new_empty"
     if name == "resize_as_" and args and isinstance(args[0], Tensor):

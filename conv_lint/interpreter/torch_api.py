@@ -10,6 +10,7 @@ from conv_lint.interpreter.libraries import Context, native
 from conv_lint.interpreter.machine import PythonRaise
 from conv_lint.interpreter.objects import Class, Function, Instance, Native
 from conv_lint.interpreter.sequences import items_of
+from conv_lint.ops.create import is_surely_number
 from conv_lint.values import Apart, Condition, External, Tensor, Unknown, Value, any_shape
 
 
@@ -120,7 +121,11 @@ def _export(c: Context, model: Value, inputs: Value = (), *more: Value, **option
     inputs = options.get("args", inputs)
     values = inputs if isinstance(inputs, tuple) else (inputs,)
     if values and not isinstance(values[-1], Unknown):
-        c.call(model, *values)
+        training, c.machine.training = c.machine.training, "onnx" not in c.name and c.machine.training
+        try:
+            c.call(model, *values)
+        finally:
+            c.machine.training = training
     return Unknown(f"what {c.name} gives")
 
 
@@ -129,8 +134,8 @@ def _tensor(c: Context, *values: Value, **more: Value) -> Value:
     """``torch.Tensor(2, 3)`` makes an empty tensor of these sizes; of data, see ``torch.tensor``."""
     if values and all(isinstance(v, (int, Expr)) for v in values):
         first = values[0]
-        if len(values) == 1 and isinstance(first, Expr) and not all(s.given or s.is_number for s in first.symbols):
-            return Tensor(any_shape("a tensor made from a size, or from data"))  # computed from something unknown
+        if len(values) == 1 and not is_surely_number(first):
+            return Tensor(any_shape("a tensor made from a size, or from data"))
         return c.call(External("torch.empty"), *values)
     # A tuple may be a torch.Size, which is a shape, or data: the two are not told apart.
     if len(values) == 1 and not isinstance(values[0], (Unknown, tuple)):

@@ -209,6 +209,8 @@ def _nested(op: Op, value: Arg, depth: int) -> tuple[tuple[Dim, ...], set[str | 
         if len(value):  # numpy's nest, torch's hold one number each
             raise CannotTell("a list of tensors as data")
         return (), {value.dtype}
+    if isinstance(value, Expr) and not is_surely_number(value):
+        raise CannotTell("data computed from something unknown")
     if isinstance(value, (int, float, Expr)):
         return (), {kind_of_number(value)}
     if isinstance(value, complex):
@@ -226,6 +228,11 @@ def _nested(op: Op, value: Arg, depth: int) -> tuple[tuple[Dim, ...], set[str | 
     if any(shape != shapes[0] for shape in shapes):
         _say_ragged(op, shapes, depth + 1)
     return (len(value), *shapes[0]), kinds
+
+
+def is_surely_number(value: object) -> bool:
+    """Is it a number for sure?  What was computed from something unknown may as well be an array."""
+    return not isinstance(value, Expr) or all(s.given or s.is_number or s.low is not None for s in value.symbols)
 
 
 def _say_ragged(op: Op, shapes: list[tuple[Dim, ...]], depth: int) -> None:
