@@ -223,8 +223,8 @@ from torch import nn
 class Net(nn.Module):
     def __init__(self):
         super().__init__()
-        self.one = nn.Conv2d(3, int(os.environ.get("WIDTH", "8")), 3)
-        self.two = getattr(nn, os.environ.get("KIND", "Conv2d"))(8, 4, 3)
+        self.one = nn.Conv2d(3, int(os.getenv("WIDTH") or "8"), 3)
+        self.two = getattr(nn, os.getenv("KIND") or "Conv2d")(8, 4, 3)
 
     def forward(self, x):
         return self.two(self.one(x))

@@ -427,7 +427,10 @@ def _loader(c: Context, dataset: Value = None, batch_size: Value = 1, *values: V
         count = c.call(External("builtins.len"), dataset)
     size: Dim = dims.batch_size(batch_size if isinstance(batch_size, int) else None)
     if isinstance(batch_size, int) and batch_size > 0:
-        full = isinstance(count, int) and count % batch_size == 0
+        sampler = options.get("sampler")
+        # A sampler of the checked code gives as many as it likes: whole batches, for all that is known.
+        own = sampler is not None and not (isinstance(sampler, Instance) and isinstance(sampler.cls, External))
+        full = own or (isinstance(count, int) and count % batch_size == 0)
         if batch_size == 1 or options.get("drop_last") is True or full:
             size = batch_size
     made.attrs["stream"] = Stream(_collated(c, item, None if batch_size is None else size), "the batches of a loader")

@@ -13,8 +13,9 @@ from conv_lint.interpreter.journal import join_states
 from conv_lint.interpreter.machine import Flow, Machine, PythonRaise
 from conv_lint.interpreter.objects import Class, Frame, Instance
 from conv_lint.interpreter.sequences import items_of, stream_of
+from conv_lint.ops.elementwise import is_lone
 from conv_lint.tree import dotted
-from conv_lint.values import Choice, Condition, Dict, List, Mutable, Rest, Shape, Tensor, Unknown, Value
+from conv_lint.values import Choice, Condition, Dict, List, Mutable, Rest, Shape, Tensor, Unknown, Value, any_shape
 
 #: A loop with an unknown number of rounds is tried so often before what it changes is given up.
 WIDENINGS = 2
@@ -135,8 +136,8 @@ def for_each(machine: Machine, frame: Frame, node: cst.For, over: Value) -> Flow
 def _is_stable(machine: Machine, frame: Frame, node: cst.For, item: Value, steps: int) -> bool:
     """Would the rest of a long loop (the epochs of a training) repeat what was seen?
 
-    One more round is run.  If it changes only numbers, those of names and those in lists and dicts, and the rest would
-    cost much, then these numbers are unknown from here on and the loop ends.
+    One more round is run.  If it changes only numbers, those of names and those in lists, dicts and objects, and the
+    rest would cost much, then these numbers are unknown from here on and the loop ends.
     """
     if steps < COSTLY or not all(isinstance(i, int) for i in (item if isinstance(item, tuple) else (item,))):
         return False
@@ -151,40 +152,60 @@ def _is_stable(machine: Machine, frame: Frame, node: cst.For, item: Value, steps
         before = dict(machine.journal.levels[-1])
         after = machine.journal.end()
     changed = {target: state for target, state in after.items() if _differs(state, before[target])}
-    numbers: dict[Frame, list[str]] = {}
+    held: dict[Mutable, dict[Any, tuple[Value, Value]]] = {}
     for target, state in changed.items():
-        if isinstance(target, Frame):
-            numbers[target] = [name for name, value in state.items() if _differs(value, before[target].get(name))]
-            if not all(_is_plain(state[name]) for name in numbers[target]):
-                return False
-        elif isinstance(target, List):
-            if not all(_is_plain(value) for value in state[0][len(before[target][0]) :]):
-                return False
-        elif isinstance(target, Dict):
-            old = before[target][0]
-            if not all(_is_plain(value) for key, value in state[0].items() if _differs(value, old.get(key))):
-                return False
-        elif isinstance(target, (Instance, Class)):
+        held[target] = changes = _changes(target, before[target], state)
+        if not all(_is_plain(new) or _are_alike(old, new) for old, new in changes.values()):
             return False
-    for target in changed:
+    for target, changes in held.items():
         machine.journal.touch(target)
+        given_up = {key: _unknown_from_here(new) for key, (_, new) in changes.items()}
         if isinstance(target, Frame):
-            target.locals.update((name, Unknown("changes in a long loop")) for name in numbers[target])
+            target.locals.update(given_up)
+        elif isinstance(target, (Instance, Class)):
+            target.attrs.update(given_up)
         elif isinstance(target, List):
             target.open = "items are added in a long loop"
         elif isinstance(target, Dict):
-            old = before[target][0]
-            changes = {key: value for key, value in after[target][0].items() if _differs(value, old.get(key))}
-            target.items.update((key, Unknown("changes in a long loop")) for key in changes if key in target.items)
+            target.items.update((key, value) for key, value in given_up.items() if key in target.items)
             target.others = target.others or "keys are added in a long loop"
     return True
 
 
+def _changes(target: Mutable, before: Any, after: Any) -> dict[Any, tuple[Value, Value]]:
+    """What a round has changed of an object: the old and the new value of each name, key or position."""
+    if isinstance(target, List):
+        return {i: (None, value) for i, value in enumerate(after[0]) if i >= len(before[0])}
+    if isinstance(target, (Dict, Instance)):
+        before, after = before[0], after[0]
+    if not isinstance(after, dict):
+        return {}
+    return {name: (before.get(name), v) for name, v in after.items() if _differs(v, before.get(name))}
+
+
 def _is_plain(value: Value) -> bool:
-    """A number, a text, a tuple of them or something unknown: no tensor, no module, and nothing that may hold one."""
-    if isinstance(value, tuple):
-        return all(_is_plain(v) for v in value)
+    """A number, a text, something unknown, or a tuple, list or dict of them: no tensor, no module."""
+    if isinstance(value, (tuple, List)):
+        return all(_is_plain(v) for v in (value.items if isinstance(value, List) else value))
+    if isinstance(value, Dict):
+        return all(map(_is_plain, value.items.values()))
     return isinstance(value, (int, float, str, type(None), Expr, Unknown))
+
+
+def _are_alike(old: Value, new: Value) -> bool:
+    """Two tensors whose sizes differ in the names of their symbols only: of another image, or another batch."""
+    if not isinstance(old, Tensor) or not isinstance(new, Tensor) or len(old.shape.known) != len(new.shape.known):
+        return False
+    return all(a == b or (is_lone(a) and is_lone(b)) for a, b in zip(old.shape.known, new.shape.known))
+
+
+def _unknown_from_here(value: Value) -> Value:
+    reason = "changes in a long loop"
+    if isinstance(value, List):
+        return List(open=reason)
+    if isinstance(value, Dict):
+        return Dict({key: Unknown(reason) for key in value.items}, reason)
+    return Tensor(any_shape(reason), value.step) if isinstance(value, Tensor) else Unknown(reason)
 
 
 def _body(machine: Machine, frame: Frame, body: cst.BaseSuite) -> Flow | None:
@@ -310,8 +331,6 @@ def _is_mark(size: object) -> bool:
 
 def _given_up(joined: object, before: object) -> object:
     """The state with everything that still changes made unknown."""
-    from conv_lint.values import any_shape
-
     if isinstance(joined, dict) and isinstance(before, dict):
         out = {}
         for key, value in joined.items():
