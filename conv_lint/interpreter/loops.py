@@ -19,9 +19,10 @@ from conv_lint.values import Choice, Condition, Dict, List, Mutable, Rest, Shape
 
 #: A loop with an unknown number of rounds is tried so often before what it changes is given up.
 WIDENINGS = 2
-#: A loop is long if it has more rounds than this, and costly if they would take more steps than that.
+#: A loop is long if it has more rounds than this.
 LONG = 6
-COSTLY = 20_000
+#: After so many rounds a loop is costly if all of them would take so many steps.
+COSTLY = {2: 200_000, LONG: 20_000}
 
 
 def run_for(machine: Machine, frame: Frame, node: cst.For) -> Flow | None:
@@ -122,8 +123,10 @@ def for_each(machine: Machine, frame: Frame, node: cst.For, over: Value) -> Flow
         return _unknown_rounds(machine, frame, one_round)
     began = machine.steps
     for number, item in enumerate(items):
-        if number == LONG and _is_stable(machine, frame, node, item, (machine.steps - began) // number * len(items)):
-            break
+        if number in COSTLY:
+            expected = (machine.steps - began) // number * len(items)
+            if expected >= COSTLY[number] and _is_stable(machine, frame, node, item):
+                break
         assign.assign(machine, frame, node.target, item)
         flow = _body(machine, frame, node.body)
         if flow is not None:
@@ -133,13 +136,13 @@ def for_each(machine: Machine, frame: Frame, node: cst.For, over: Value) -> Flow
     return _end(machine, frame, node.orelse)
 
 
-def _is_stable(machine: Machine, frame: Frame, node: cst.For, item: Value, steps: int) -> bool:
+def _is_stable(machine: Machine, frame: Frame, node: cst.For, item: Value) -> bool:
     """Would the rest of a long loop (the epochs of a training) repeat what was seen?
 
     One more round is run.  If it changes only numbers, those of names and those in lists, dicts and objects, and the
     rest would cost much, then these numbers are unknown from here on and the loop ends.
     """
-    if steps < COSTLY or not all(isinstance(i, int) for i in (item if isinstance(item, tuple) else (item,))):
+    if not all(isinstance(i, int) for i in (item if isinstance(item, tuple) else (item,))):
         return False
     machine.journal.begin()
     try:
