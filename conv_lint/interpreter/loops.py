@@ -13,7 +13,6 @@ from conv_lint.interpreter.journal import join_states
 from conv_lint.interpreter.machine import Flow, Machine, PythonRaise
 from conv_lint.interpreter.objects import Class, Frame, Instance
 from conv_lint.interpreter.sequences import items_of, stream_of
-from conv_lint.ops.elementwise import is_lone
 from conv_lint.tree import dotted
 from conv_lint.values import Choice, Condition, Dict, List, Mutable, Rest, Shape, Tensor, Unknown, Value, any_shape
 
@@ -158,7 +157,7 @@ def _is_stable(machine: Machine, frame: Frame, node: cst.For, item: Value) -> bo
     held: dict[Mutable, dict[Any, tuple[Value, Value]]] = {}
     for target, state in changed.items():
         held[target] = changes = _changes(target, before[target], state)
-        if not all(_is_plain(new) or _are_alike(old, new) for old, new in changes.values()):
+        if not all(_are_alike(old, new) for old, new in changes.values()):
             return False
     for target, changes in held.items():
         machine.journal.touch(target)
@@ -192,14 +191,21 @@ def _is_plain(value: Value) -> bool:
         return all(_is_plain(v) for v in (value.items if isinstance(value, List) else value))
     if isinstance(value, Dict):
         return all(map(_is_plain, value.items.values()))
-    return isinstance(value, (int, float, str, type(None), Expr, Unknown))
+    return isinstance(value, (int, float, str, type(None), range, Expr, Unknown))
 
 
 def _are_alike(old: Value, new: Value) -> bool:
-    """Two tensors whose sizes differ in the names of their symbols only: of another image, or another batch."""
-    if not isinstance(old, Tensor) or not isinstance(new, Tensor) or len(old.shape.known) != len(new.shape.known):
-        return False
-    return all(a == b or (is_lone(a) and is_lone(b)) for a, b in zip(old.shape.known, new.shape.known))
+    """Does the new value tell no more than the old one: plain ones, tensors of other images, what is made of them?"""
+    if _is_plain(new):
+        return True
+    if isinstance(old, Tensor) and isinstance(new, Tensor):
+        return repr(old.shape) == repr(new.shape)
+    if isinstance(old, Dict) and isinstance(new, Dict):
+        return old.items.keys() == new.items.keys() and all(_are_alike(old.items[k], v) for k, v in new.items.items())
+    if isinstance(old, (tuple, List)) and isinstance(new, (tuple, List)):
+        one, two = (v.items if isinstance(v, List) else v for v in (old, new))
+        return len(one) == len(two) and all(map(_are_alike, one, two))
+    return old is new
 
 
 def _unknown_from_here(value: Value) -> Value:
