@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import libcst as cst
@@ -31,6 +32,7 @@ from conv_lint.values import Apart, Choice, Condition, Dict, External, Iter, Lis
 if TYPE_CHECKING:
     from conv_lint.interpreter.libraries import Context
 
+_FILLS = re.compile(r"_*(init|reset|load|fix)", re.IGNORECASE)
 _NAMES = ("__name__", "__qualname__", "__module__", "__doc__")
 
 
@@ -146,6 +148,9 @@ def _of_held(base: Instance, name: str) -> Value:
 def find(machine: Machine, frame: Frame, base: Instance, name: str) -> Value:
     """An attribute of an object, or :data:`MISSING`."""
     if name in base.attrs:
+        if name == "weight" and base.layer is not None and frame.function is not None:
+            # ``F.linear(x, self.proj.weight)`` uses the layer; what fills weights does not.
+            base.called = base.called or not _FILLS.match(frame.function.name)
         return machine.resolve(base.attrs[name])
     if name == "__class__":
         return base.cls
