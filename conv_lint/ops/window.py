@@ -19,7 +19,7 @@ def windows(size: Dim, span: Dim, stride: Dim, padding: Dim, ceil_mode: bool = F
         return room // stride + 1
     # A window that hangs over the end counts too, also where the kernel is larger than the whole input; the last one
     # must start inside the input or its left padding.
-    return dims.minimum(dims.ceildiv(room, stride) + 1, dims.ceildiv(size + padding, stride))
+    return dims.ceildiv(dims.minimum(room + stride, size + padding), stride)
 
 
 def slide(
