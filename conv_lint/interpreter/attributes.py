@@ -25,7 +25,7 @@ from conv_lint.interpreter.objects import (
     Sizes,
     Super,
 )
-from conv_lint.interpreter.sequences import members
+from conv_lint.interpreter.sequences import is_part, members
 from conv_lint.interpreter.texts import OF_UNKNOWN_TEXT
 from conv_lint.values import Apart, Choice, Condition, Dict, External, Iter, List, Stream, Tensor, Unknown, Value
 
@@ -343,6 +343,8 @@ def put(machine: Machine, target: Instance, name: str, value: Value) -> None:
 def store(machine: Machine, target: Instance, name: str, value: Value) -> None:
     """Set an attribute of an object; a module learns under which name it hangs."""
     machine.journal.touch(target)
+    if isinstance(value, Unknown) and target.is_container and is_part(target.attrs.get(name)):
+        target.open = target.open or "a module was replaced by something unknown"
     if isinstance(value, Instance) and value.is_module:
         if value.owner is None and value is not target:
             value.owner = (target, name)

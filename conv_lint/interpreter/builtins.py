@@ -21,6 +21,7 @@ from conv_lint.interpreter.objects import (
     ProjectModule,
     Sizes,
 )
+from conv_lint.interpreter.portraits import names_in
 from conv_lint.interpreter.sequences import items_of, members, stream_of
 from conv_lint.values import Choice, Condition, Dict, External, Iter, List, Stream, Tensor, Unknown, Value
 
@@ -463,7 +464,10 @@ def _globals(c: Context) -> Value:
 
 @native("builtins.locals")
 def _locals(c: Context) -> Value:
-    return Dict({name: v for name, v in c.frame.locals.items() if v is not MISSING})
+    function = c.frame.function
+    may_add = function is None or "exec" in names_in(function.node)
+    known = {name: v for name, v in c.frame.locals.items() if v is not MISSING}
+    return Dict(known, "may have been filled by exec" if may_add else None)
 
 
 @native("builtins.slice")

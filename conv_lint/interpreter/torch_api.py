@@ -21,6 +21,8 @@ from conv_lint.values import Apart, Condition, External, Tensor, Unknown, Value,
     "torch.nn.utils.parametrizations.spectral_norm", "torch.nn.utils.parametrizations.orthogonal",
     "torch.nn.SyncBatchNorm.convert_sync_batchnorm", "torch.autograd.Variable", "torch.inference_mode",
     "torch.jit.script_if_tracing", "torch.nn.utils.remove_weight_norm", "torch.jit.trace",
+    "torch.nn.utils.fuse_conv_bn_eval", "torch.nn.utils.fusion.fuse_conv_bn_eval",
+    "torch.nn.utils.fuse_linear_bn_eval", "torch.nn.utils.fusion.fuse_linear_bn_eval",
 )  # fmt: skip
 def _wrapped(c: Context, value: Value = None, *more: Value, **options: Value) -> Value:
     """The same model (tensor, function), as far as shapes are concerned."""
