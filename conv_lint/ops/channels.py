@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from conv_lint import catalogue
 from conv_lint.dims import Dim, eq, render
+from conv_lint.finding import CALL
 from conv_lint.ops.batch import first_batch
 from conv_lint.ops.rule import Op
 from conv_lint.values import CannotTell, Shape
@@ -28,6 +29,8 @@ def require_channels(op: Op, input: Shape, takes: Dim, at: str = "in_channels") 
     if op.n == 1 and len(input) == 2 and _missing_length(op, input, takes):
         raise CannotTell("an axis is missing")
     fix = f"{at}={render(given)}" if isinstance(given, int) and at in op.args else None
+    if op.n == 1 and len(input) == 3 and eq(input[-1], takes) is True and _features_last(input):
+        fix, at = "x.permute(0, 2, 1) first, the features come last", CALL
     if op.is_layer and op.n > 1 and len(input) == op.n + 1 and eq(input[1], takes) is True:
         # Without the leading N torch reads a batch of smaller inputs as one input.
         fix = f"{op.name.rpartition('.')[2][:-2]}{op.n - 1}d for a batch of such inputs"
@@ -61,6 +64,12 @@ def _channels_last(op: Op, input: Shape, takes: Dim) -> bool:
 def _is_data(input: Shape) -> bool:
     """Is the tensor data that at most was moved and scaled, and that no layer has made?"""
     return input.step is None or all(step.made is None for step in input.step.way())
+
+
+def _features_last(input: Shape) -> bool:
+    """Is it data, or what an embedding, a Linear or the like has made, and so (N, L, features)?"""
+    made = [step.made for step in input.step.way() if step.made is not None] if input.step is not None else []
+    return not made or made[-1] == -1
 
 
 def _permute(op: Op, input: Shape) -> str:

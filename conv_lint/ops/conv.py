@@ -218,7 +218,18 @@ def _image(op: Op, input: Shape) -> Shape:
         takes = op.args.get("in_channels")
         if isinstance(takes, (int, Expr)) and eq(input[1], takes) is True:
             fix = f"write {op.name.rpartition('.')[2][:-2]}{len(input) - 2}d"
-    return op.require_rank(input, op.n + 1, op.n + 2, fix=fix, at=CONSTRUCTION if fix else None)
+    at = CONSTRUCTION if fix else None
+    return op.require_rank(input, op.n + 1, op.n + 2, fix=fix or _as_images(op, input), at=at)
+
+
+def _as_images(op: Op, input: Shape) -> str | None:
+    """What gives rows of pixels, (N, 784), the shape of square images again."""
+    takes = op.args.get("in_channels")
+    if not op.is_layer or op.n != 2 or input.rest is not None or len(input) != 2 or not isinstance(takes, int):
+        return None
+    pixels = input[1]
+    side = math.isqrt(pixels // takes) if isinstance(pixels, int) and takes else 0
+    return f"write x.view(-1, {takes}, {side}, {side})" if side > 3 and takes * side * side == pixels else None
 
 
 @shape_rule(

@@ -128,8 +128,25 @@ def _disagree(
         "b": sizes[1],
         "left": shown(left),
         "right": shown(right),
+        "fix": _kept_dimension(left, right),
     }
     op.fail(catalogue.concatenate(**facts, source=source), "tensors")
+
+
+def _kept_dimension(left: Shape, right: Shape) -> str | None:
+    """``keepdim=True`` where a maximum, a sum or the like has taken away the one dimension that is missing."""
+    less, more = sorted((left, right), key=lambda shape: len(shape.known))
+    if less.rest is not None or more.rest is not None or len(more) != len(less) + 1:
+        return None
+    step = less.step
+    while step is not None and step.parents and len(step.parents[0].shape) == len(less):
+        step = step.parents[0]
+    if step is None or not step.parents or len(step.parents[0].shape) != len(more) or step.label not in _REDUCING:
+        return None
+    return f"keepdim=True in {step.label}"
+
+
+_REDUCING = frozenset("max min amax amin mean sum prod std var norm median argmax argmin logsumexp".split())
 
 
 #: What takes its tensors as one list; the others take each as an argument.
