@@ -46,6 +46,10 @@ def _argument(machine: Machine, frame: Frame, made: Class, init: Function, param
         return number
     kind = _annotated(machine, init, annotation)
     if annotation is None and name in _CONFIGURATIONS:
+        shared = machine.resolve(init.frame.namespace.get(name))
+        if isinstance(shared, Dict) and not shared.open:
+            machine.supposed = True
+            return Dict(_with_unknowns(shared.items, name))  # the one that the file itself reads under this name
         kind = made.find("config_class")
     if isinstance(kind, Class) and _needs_nothing(machine, kind):
         try:
@@ -54,16 +58,18 @@ def _argument(machine: Machine, frame: Frame, made: Class, init: Function, param
             value = None
         if isinstance(value, Instance):
             machine.supposed = True  # a caller has reasons to give it another one
-            _without_placeholders(value, name)
+            value.attrs.update(_with_unknowns(value.attrs, name))
             return value
     return Unknown(f"the parameter {name}", name)
 
 
-def _without_placeholders(configuration: Instance, name: str) -> None:
-    """None, an empty text or an empty list stand for what the caller has to say."""
-    for attribute, value in configuration.attrs.items():
+def _with_unknowns(values: dict[str, Value], name: str) -> dict[str, Value]:
+    """What a configuration holds; None, an empty text or an empty list stand for what the caller has to say."""
+    found = dict(values)
+    for key, value in values.items():
         if value is None or value == "" or value == () or (isinstance(value, (List, Dict)) and not value.items):
-            configuration.attrs[attribute] = Unknown(f"{name}.{attribute}", f"{name}.{attribute}")
+            found[key] = Unknown(f"{name}.{key}", f"{name}.{key}")
+    return found
 
 
 def _annotated(machine: Machine, init: Function, annotation: cst.BaseExpression | None) -> Value:

@@ -420,7 +420,8 @@ def call_method(
     if name == "resize_as_" and args and isinstance(args[0], Tensor):
         return Tensor(args[0].shape, base.step, base.dtype)
     if name == "new" and args:  # torch's first versions: sizes, or data
-        name = "new_tensor" if isinstance(args[0], (Tensor, List)) else "new_empty"
+        is_data = isinstance(args[0], tuple) and any(isinstance(v, float) for v in args[0])
+        name = "new_tensor" if is_data or isinstance(args[0], (Tensor, List)) else "new_empty"
     shape = machine.shape(base.shape)
     if name in ("size", "dim", "ndimension") and shape.rest is not None:
         index_of = args[0] if args else kwargs.get("dim")
