@@ -175,13 +175,14 @@ def _comprehension(machine: Machine, frame: Frame, node: cst.BaseSimpleComp | cs
 def _rounds(machine: Machine, frame: Frame, node: Any, loop: cst.CompFor, out: list[Any]) -> str | None:
     """Run one ``for ... in ... if ...`` of a comprehension; a reason if its items are not all known."""
     from conv_lint.interpreter.assign import assign
+    from conv_lint.interpreter.loops import element_of
 
     over = suppose.items(machine, evaluate(machine, frame, loop.iter))
     items = items_of(machine, over)
     if items is None or len(items) > machine.limits.rounds:
         kinds.refuse_iterating(machine, frame, loop.iter, over)
         reason = over.reason if isinstance(over, Unknown) else "runs over unknown items"
-        assign(machine, frame, loop.target, Unknown(reason))
+        assign(machine, frame, loop.target, element_of(machine, over)())
         if _changes(node):
             _perhaps(machine, frame, Condition(object(), reason), lambda: _round(machine, frame, node, loop, out))
         else:

@@ -113,7 +113,7 @@ def for_each(machine: Machine, frame: Frame, node: cst.For, over: Value) -> Flow
     items = items_of(machine, over)
     if items is None or len(items) > machine.limits.rounds:
         kinds.refuse_iterating(machine, frame, node.iter, over)
-        element = _element(machine, over)
+        element = element_of(machine, over)
 
         def one_round() -> Flow | None:
             assign.assign(machine, frame, node.target, element())
@@ -247,7 +247,7 @@ def _end(machine: Machine, frame: Frame, orelse: cst.Else | None) -> Flow | None
     return execute_block(machine, frame, suite(orelse.body)) if orelse is not None else None
 
 
-def _element(machine: Machine, over: Value) -> Callable[[], Value]:
+def element_of(machine: Machine, over: Value) -> Callable[[], Value]:
     """A maker of "some item" of a value whose items are not all known."""
     from conv_lint.interpreter import tensors
 
@@ -256,7 +256,7 @@ def _element(machine: Machine, over: Value) -> Callable[[], Value]:
     stream = stream_of(over)
     if stream is not None:
         return lambda: stream.item
-    reason = over.reason if isinstance(over, Unknown) else "an item of something unknown"
+    reason = over.reason if isinstance(over, Unknown) else "runs over unknown items"
     return lambda: Unknown(reason)
 
 
