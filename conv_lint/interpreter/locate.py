@@ -16,7 +16,7 @@ from conv_lint.finding import CALL, Finding, Origin, Place, Report, Step
 from conv_lint.interpreter.decided import argument_node
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import Call, Frame, Instance
-from conv_lint.interpreter.repair import STRIDE, repairs
+from conv_lint.interpreter.repair import STRIDE, Repair, repairs
 from conv_lint.interpreter.ways import Scene, Scope
 from conv_lint.ops.rule import Signature
 
@@ -156,7 +156,7 @@ def _wrong_size(machine: Machine, report: Report, operands: tuple[Step, ...], fr
     found = repairs(operands, axis, sizes, frame)
     if report.rule is catalogue.broadcast:
         # A sum without a layer on its other side may lack one there, that has the stride.
-        found = [r for r in found if r.rank != STRIDE or not r.alone]
+        found = [r for r in found if r.rank != STRIDE or not r.alone or _is_own(r, frame.self_value)]
     found = [r for r in found if r.rank != STRIDE or not r.decided.outside]
     if not found or len({id(r.decided.frame.function) for r in found}) > 1:
         return []
@@ -164,6 +164,14 @@ def _wrong_size(machine: Machine, report: Report, operands: tuple[Step, ...], fr
     if repair.rank != STRIDE or len(found) == 1:
         report.facts["fix"] = f"{repair.name}={repair.value} in {repair.step.label}"
     return [repair.decided.place, *_calls(repair.decided.frame)]
+
+
+def _is_own(repair: Repair, module: object) -> bool:
+    """Is it a stride that a block gives a layer of its own, whatever it is made for, and has it no optional layer?"""
+    node, made = repair.decided.place.node, repair.decided.frame.self_value
+    if not isinstance(module, Instance) or made is not module or any(v is None for v in module.attrs.values()):
+        return False
+    return isinstance(node, cst.Integer) or (isinstance(node, cst.Call) and repair.window.follows)
 
 
 def _written(made: Call, at: str, signature: Signature | None, stop: object) -> list[Place]:
