@@ -35,7 +35,7 @@ class Idle(Judge):
             if called is None:
                 continue
             for name, other in module.children():
-                if other.called or other is called[1] or other.class_name != called[1].class_name:
+                if not is_idle(other) or other is called[1] or other.class_name != called[1].class_name:
                     continue
                 if other.owner is not None and other.owner[0] is module and takes_of(other) == self.given:
                     return self.moved(frame.place(node), f"self.{name}, which is never called")
@@ -56,7 +56,9 @@ class Idle(Judge):
         """``self.fc(x)`` where ``self.stage4`` makes of ``x`` what ``self.fc`` takes, and is never called."""
         for frame, node, module in self.callers():
             for name, other in module.children():
-                if other.called or takes_of(other) != self.given or (other.is_container and not list(other.children())):
+                if not is_idle(other) or takes_of(other) != self.given:
+                    continue
+                if other.is_container and not list(other.children()):
                     continue
                 if self.makes(other) == self.takes:
                     return self.moved(frame.place(node), f"self.{name} first, which is never called")

@@ -6,7 +6,7 @@ import contextlib
 
 from conv_lint import catalogue, dims
 from conv_lint.dims import Dim, divides, eq, render
-from conv_lint.finding import Report
+from conv_lint.finding import CONSTRUCTION, Report
 from conv_lint.ops.rule import Arg, Op, Result, layer_rule, shape_rule
 from conv_lint.values import CannotTell, Shape, Unknown
 
@@ -85,7 +85,7 @@ def _batch_input(op: Op, input: Shape) -> Shape:
         return input
     fix = _other_layer(op, input)
     # Another layer is written where this one is made; a batch of one where it is called.
-    at = "num_features" if op.is_layer and fix and op.name.rpartition(".")[2][:-2] in fix else None
+    at = CONSTRUCTION if op.is_layer and fix and op.name.rpartition(".")[2][:-2] in fix else None
     ranks = (op.n + 2,) if op.n > 1 else (2, 3)
     return op.require_rank(input, *ranks, fix=fix, at=at)
 
