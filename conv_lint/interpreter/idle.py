@@ -127,12 +127,12 @@ class Idle(Judge):
         return None
 
     def _bare(self, step: Step, layer: Instance, gives: int) -> Iterator[Place]:
-        """The one tensor in a concatenation of which a layer would make what is needed."""
+        """The tensor in a concatenation of which a layer would make what is needed; all of it if several are such."""
         made = [size_at(parent, step.made) for parent in step.parents if step.made is not None]
         fitting = [i for i, s in enumerate(made) if s == takes_of(layer) and isinstance(s, int)]
         sizes = [gives - s for i, s in enumerate(made) if i in fitting and isinstance(s, int)]
-        if len(fitting) == 1 and step.place is not None and self.lacks(step, sizes):
-            yield _element(step, fitting[0])
+        if fitting and step.place is not None and self.lacks(step, sizes[:1]):
+            yield _element(step, fitting[0]) if len(fitting) == 1 else step.place
 
     def lonely(self) -> Finding | None:
         """A concatenation of one tensor alone, in a function with another tensor that is never read."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import libcst as cst
 
@@ -16,7 +16,7 @@ from conv_lint.interpreter.idle import CATS
 from conv_lint.interpreter.judge import Judge, size_of, takes_of
 from conv_lint.interpreter.meant import calls_of_siblings, patches, uneven_pool
 from conv_lint.interpreter.objects import Frame, Instance
-from conv_lint.interpreter.sides import of_a_consumer, of_a_list, of_a_name, of_a_producer, of_a_sum
+from conv_lint.interpreter.sides import maker, of_a_consumer, of_a_list, of_a_name, of_a_producer, of_a_sum
 from conv_lint.interpreter.smallest import smallest
 from conv_lint.interpreter.swaps import of_another_rank, swapped
 from conv_lint.interpreter.upsampled import padded
@@ -99,12 +99,26 @@ class Made(Judge):
     def viewed(self) -> Finding | None:
         """A layer that makes other features than ``view(-1, features)`` says of its result."""
         target, trail = self.finding.report.facts.get("target"), self.finding.trail
-        if not isinstance(target, (tuple, list)) or len(target) != 2 or target[0] != -1 or not trail:
+        if not isinstance(target, (tuple, list)) or not trail:
             return None
-        if not isinstance(target[1], int):
+        if len(target) == 2 and target[0] == -1 and isinstance(target[1], int):
+            blame = of_a_producer(trail[0], -1, target[1], self.scene.frame, None)
+            return self.moved(blame.place, self.written(blame.fix), blame.frame) if blame is not None else None
+        return self._odd_features(target, trail[0])
+
+    def _odd_features(self, target: Sequence[object], source: Step) -> Finding | None:
+        """``nn.Linear(dim, dim * 3 + 1)`` in front of ``reshape(B, N, 3, heads, dim // heads)``."""
+        behind = target[len(source.shape) - 1 :]
+        found = maker(source, -1, self.scene.frame)
+        if found is None or not behind or not isinstance(found.size, int):
             return None
-        blame = of_a_producer(trail[0], -1, target[1], self.scene.frame, None)
-        return self.moved(blame.place, self.written(blame.fix), blame.frame) if blame is not None else None
+        wanted = product(behind) if all(isinstance(n, int) and n > 0 for n in behind) else 0  # type: ignore[arg-type]
+        values = [found.numbers.get(word) for word in found.words]
+        fitting = [v for v in values if isinstance(v, int) and v > 1 and isinstance(wanted, int) and wanted % v == 0]
+        if not wanted or not fitting or any(found.size % v == 0 for v in fitting):
+            return None
+        fix = self.written(f"{found.name}={wanted} in {found.step.label}")
+        return self.moved(found.decided.place, fix, found.decided.frame)
 
     def sum(self) -> Finding | None:
         """A layer that gives the one of two sizes that nothing in its function has."""
