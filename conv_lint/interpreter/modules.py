@@ -373,12 +373,22 @@ def _add_module(machine: Machine, frame: Frame, module: Instance, arguments: Arg
     return _register(machine, frame, module, arguments)
 
 
+def _refuse_name(machine: Machine, frame: Frame, arguments: Arguments, name: str) -> None:
+    """torch takes no name with a dot, which stands between the names in a ``state_dict``, and no empty one."""
+    node = arguments.nodes[0] if arguments.nodes else arguments.kw_nodes.get("name")
+    if (name and "." not in name) or node is None or not faults.is_certain(machine, frame):
+        return
+    problem = f"a name can't contain a dot; write {name.replace('.', '_')!r}" if name else "a name can't be empty"
+    faults.report(machine, frame, node, catalogue.call_signature(layer=repr(name), problem=problem))
+
+
 @method("register_buffer", "register_parameter")
 def _register(machine: Machine, frame: Frame, module: Instance, arguments: Arguments) -> Value:
     name = argument(arguments, 0, "name")
     value = next((arguments.kwargs[k] for k in ("module", "tensor", "param") if k in arguments.kwargs), None)
     value = arguments.args[1] if len(arguments.args) > 1 else value
     if isinstance(name, str):
+        _refuse_name(machine, frame, arguments, name)
         attributes.store(machine, module, name, value)
     else:
         machine.journal.touch(module)
