@@ -231,8 +231,13 @@ def _run(points: Sequence[Point], start: Dim, changed: Mapping[int, Window]) -> 
         after = point.size
         if window is not None:
             size = window.over(size)
-        elif after is None or dims.eq(after, before) is not True:
+        elif after is None:
             return None
+        elif dims.eq(after, before) is not True:
+            more = after - before  # padding, or a slice
+            if not isinstance(more, int):
+                return None
+            size = size + more
         before = after if after is not None else size
     return size
 
