@@ -6,12 +6,12 @@ from torch import nn
 class Block(nn.Module):
     def __init__(self, channels=64):
         super().__init__()
-        self.conv1 = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
+        self.conv1 = nn.Conv2d(channels, channels, 3, stride=2, padding=1)  # expect: CONV205 "write stride=1 in conv1"
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x):
         y = torch.relu(self.conv1(x))
-        return x + self.conv2(y)  # expect: CONV205 "cannot be broadcast together"
+        return x + self.conv2(y)
 
 
 def main():

@@ -162,7 +162,10 @@ def _wrong_size(machine: Machine, report: Report, operands: tuple[Step, ...], fr
         return []
     repair = min(found, key=lambda r: r.doubt)
     if repair.rank != STRIDE or len(found) == 1:
-        report.facts["fix"] = f"{repair.name}={repair.value} in {repair.step.label}"
+        fix = f"{repair.name}={repair.value} in {repair.step.label}"
+        if repair.rank == STRIDE and repair.alone and report.rule is catalogue.broadcast:
+            fix += f", or give the other side a layer with stride={repair.window.stride}"
+        report.facts["fix"] = fix
     return [repair.decided.place, *_calls(repair.decided.frame)]
 
 
