@@ -300,3 +300,76 @@ def main():
 main()
 """
     assert [f[0] for f in alike(text)] == ["CONV201"]
+
+
+CLOSURES = """
+def norm_of(eps, double):
+    return lambda width: nn.BatchNorm2d(width * 2 if double else width, eps=eps)
+
+
+class Unit(nn.Module):
+    def __init__(self, width, norm, act):
+        super().__init__()
+        self.conv = nn.Conv2d(width, width, 3, padding=1)
+        self.norm = norm(width)
+        self.act = act
+
+    def forward(self, x):
+        x = self.norm(self.conv(x))
+        if self.act and unknown_switch:
+            x = F.relu(x)
+        return x
+
+
+class Net(nn.Module):
+    def __init__(self, act, depth={depth}):
+        super().__init__()
+        self.units = nn.Sequential(*[Unit(16, norm_of(1e-5, {double}), act) for _ in range(depth)])
+
+    def forward(self, x):
+        return self.units(x)
+
+
+def net(act=None):
+    return Net(act or lib_switch)(torch.zeros(1, 16, 8, 8))
+"""
+
+
+def test_closures_and_what_is_unknown_are_described() -> None:
+    def cost(depth: int) -> int:
+        machine = run(HEAD + CLOSURES.format(depth=depth, double=False))
+        assert not machine.findings
+        return int(machine.steps)
+
+    assert cost(8) - cost(4) < 4 * 15  # a few steps for each further unit, instead of some forty
+
+
+def test_a_closure_is_described_by_what_it_sees(alike: Any) -> None:
+    text = CLOSURES.format(depth=3, double=True)
+    (finding,) = alike(text)
+    assert finding[0] == "CONV203"
+    assert "normalizes 32 channels but is given 16" in finding[1]
+
+
+def test_members_of_an_enum_stay_themselves(tmp_path: Path) -> None:
+    package = tmp_path / "layouts"
+    package.mkdir()
+    (package / "__init__.py").write_text("", encoding="utf-8")
+    (package / "layout.py").write_text(
+        "from enum import Enum\n\n\nclass Layout(str, Enum):\n    FIRST = 'first'\n    LAST = 'last'\n\n\n"
+        "def laid(x, layout):\n    return x.permute(0, 2, 3, 1) if layout == Layout.LAST else x\n",
+        encoding="utf-8",
+    )
+    (package / "embed.py").write_text(
+        HEAD
+        + "from .layout import Layout, laid\n\n\nclass Embed(nn.Module):\n    def __init__(self, layout):\n"
+        + "        super().__init__()\n        self.layout = Layout(layout)\n"
+        + "        self.conv = nn.Conv2d(3, 96, 4, 4)\n"
+        + "        self.norm = nn.LayerNorm(96)\n\n    def forward(self, x):\n"
+        + "        return self.norm(laid(self.conv(x), self.layout))\n",
+        encoding="utf-8",
+    )
+    main = package / "main.py"
+    nets = "".join(f"\n\ndef net{i}():\n    return Embed('last')(torch.zeros(1, 3, 64, 64))\n" for i in range(3))
+    main.write_text(HEAD + "from .embed import Embed\n" + nets, encoding="utf-8")
+    assert not findings(main.read_text(encoding="utf-8"), str(main))
