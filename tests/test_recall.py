@@ -370,6 +370,10 @@ def test_members_of_an_enum_stay_themselves(tmp_path: Path) -> None:
         encoding="utf-8",
     )
     main = package / "main.py"
-    nets = "".join(f"\n\ndef net{i}():\n    return Embed('last')(torch.zeros(1, 3, 64, 64))\n" for i in range(3))
-    main.write_text(HEAD + "from .embed import Embed\n" + nets, encoding="utf-8")
+    net = (
+        "\n\nclass Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.embed = Embed('last')\n\n    def forward(self, x):\n        return self.embed(x)\n"
+    )
+    nets = "".join(f"\n\ndef net{i}():\n    return Net()(torch.zeros(1, 3, {64 * i}, 64))\n" for i in (1, 2))
+    main.write_text(HEAD + "from .embed import Embed\n" + net + nets, encoding="utf-8")
     assert not findings(main.read_text(encoding="utf-8"), str(main))
