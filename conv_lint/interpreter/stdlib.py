@@ -342,7 +342,7 @@ def _regular(c: Context, pattern: Value, *values: Value, **more: Value) -> Value
 # argparse -----------------------------------------------------------------------------------------------------
 
 
-@native("argparse.ArgumentParser")
+@native("argparse.ArgumentParser", "optparse.OptionParser")
 def _parser(c: Context, *values: Value, **more: Value) -> Value:
     """A parser.  The program is taken to be run without arguments, so that each option has its default."""
     parsed = Instance(External("types.SimpleNamespace"), open="the command line")
@@ -357,9 +357,15 @@ def _parser(c: Context, *values: Value, **more: Value) -> Value:
         parsed.attrs.update(c.arguments.kwargs)
         return None
 
-    parser.attrs["add_argument"] = Native("add_argument", add_argument)
+    for name in ("add_argument", "add_option"):
+        parser.attrs[name] = Native(name, add_argument)
     parser.attrs["set_defaults"] = Native("set_defaults", set_defaults)
-    parser.attrs["add_argument_group"] = Native("add_argument_group", lambda c, *names: parser)
+    for name in ("add_argument_group", "add_mutually_exclusive_group", "add_option_group"):
+        parser.attrs[name] = Native(name, lambda c, *names: parser)
+    if c.name == "optparse.OptionParser":
+        further = List(open="the command line")
+        parser.attrs["parse_args"] = Native("parse_args", lambda c, *names: (parsed, further))
+        return parser
     parser.attrs["parse_args"] = Native("parse_args", lambda c, *names: parsed)
     parser.attrs["parse_known_args"] = Native("parse_known_args", lambda c, *names: (parsed, List()))
     return parser
