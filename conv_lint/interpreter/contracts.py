@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import libcst as cst
@@ -13,6 +14,7 @@ from conv_lint.inputs import Declared, Malformed, from_annotation, from_comment,
 from conv_lint.interpreter import locate
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import Frame, Function, Instance
+from conv_lint.interpreter.ways import way_at
 from conv_lint.values import Shape, Tensor, Value
 
 #: What is declared at each ``def``, by parameter: parsed once.  Without a node it is from a docstring.
@@ -128,7 +130,7 @@ def hold_comment(machine: Machine, frame: Frame, node: cst.SimpleStatementLine) 
     """``x = self.conv(x)  # (B, 64, H, W)``: what the comment says of the assigned tensor must be true.
 
     A comment may speak of one certain input.  It is not held against the input of a docstring's example, nor against
-    another batch size than its own.
+    another batch size than its own, nor, in a function, against the sizes of what a caller gives it.
     """
     comment = node.trailing_whitespace.comment
     statement = node.body[0]
@@ -148,11 +150,25 @@ def hold_comment(machine: Machine, frame: Frame, node: cst.SimpleStatementLine) 
     shape = machine.shape(value.shape)
     if shape.rest is not None or len(shape) != len(declared.sizes):
         return
-    wrong = [(g, w) for g, w in zip(shape, declared.sizes) if isinstance(g, int) and isinstance(w, int) and g != w]
-    of_another_input = wrong and wrong[0] == (shape[0], declared.sizes[0]) and len(wrong) > 1
+    pairs = enumerate(zip(shape, declared.sizes))
+    wrong = [i for i, (g, w) in pairs if isinstance(g, int) and isinstance(w, int) and g != w]
+    of_another_input = wrong and wrong[0] == 0 and len(wrong) > 1
+    if frame.function is not None and not any(_is_decided(value.step, i - len(shape)) for i in wrong):
+        of_another_input = True
     if wrong and not of_another_input:
         report = catalogue.shape_annotation(name=target.value, annotated=declared.text, problem=f"it is {shape!r}")
         locate.report_at(machine, frame, node, report)
+
+
+def _is_decided(step: Step | None, axis: int) -> bool:
+    """Did a layer decide the size, or what the code says of its input?  Else it is the caller's."""
+    points = way_at(step, axis) if step is not None else []
+    kept = list(itertools.takewhile(lambda p: p.size == points[0].size, points))
+    if any(p.step.made == p.axis for p in kept):
+        return True
+    *behind, first = points  # the input, which may have been written down before its sizes were known
+    ranks = {tuple.__len__(p.step.shape) for p in behind}
+    return len(ranks) <= 1 and first.step.label.startswith("the input")
 
 
 # reading ----------------------------------------------------------------------------------------------------
