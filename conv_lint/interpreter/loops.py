@@ -144,15 +144,20 @@ def _is_stable(machine: Machine, frame: Frame, node: cst.For, item: Value) -> bo
     if not all(isinstance(i, int) for i in (item if isinstance(item, tuple) else (item,))):
         return False
     machine.journal.begin()
+    pending = len(frame.pending)
+    leaves = True
     try:
         with machine.quiet():
             assign.assign(machine, frame, node.target, item)
-            _body(machine, frame, node.body)
+            leaves = _body(machine, frame, node.body) is not None
     except PythonRaise:
-        return False
+        pass
     finally:
         before = dict(machine.journal.levels[-1])
         after = machine.journal.end()
+        machine.forget_pending(frame, pending)
+    if leaves:
+        return False
     changed = {target: state for target, state in after.items() if _differs(state, before[target])}
     held: dict[Mutable, dict[Any, tuple[Value, Value]]] = {}
     for target, state in changed.items():
