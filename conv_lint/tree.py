@@ -124,6 +124,15 @@ if CodegenState is not None:
                 self.starts[id(node)] = self.starts[id(start_node)]
 
 
+def walk(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
+    """A node and all below it."""
+    waiting = [node]
+    while waiting:
+        here = waiting.pop()
+        waiting.extend(here.children)
+        yield here
+
+
 def dotted(node: cst.CSTNode | None) -> str:
     """``a.b.c`` of a chain of attributes; empty for anything else."""
     if isinstance(node, cst.Name):

@@ -211,14 +211,25 @@ class NoTensor(Unknown):
         self.what, self.fix = what, fix
 
 
-class Condition(Unknown):
-    """A truth value that is not known but is remembered: the same ``key`` has the same truth on one path."""
+#: So deep may conditions be joined of others.
+MAX_JOINED = 8
 
-    __slots__ = ("key", "negated")
+
+class Condition(Unknown):
+    """A truth value that is not known but is remembered: the same ``key`` has the same truth on one path.
+
+    What is joined of more than :data:`MAX_JOINED` others (``ok = ok and check(i)`` in a loop) is like itself only.
+    """
+
+    __slots__ = ("depth", "key", "negated")
+    depth: int
 
     def __init__(self, key: object, reason: str = "condition", negated: bool = False) -> None:
         super().__init__(reason)
-        self.key, self.negated = key, negated
+        parts = [part for part in key if isinstance(part, Condition)] if isinstance(key, tuple) else ()
+        depth: int = 1 + max((part.depth for part in parts), default=-1)
+        self.depth = depth if depth <= MAX_JOINED else 0
+        self.key, self.negated = key if depth <= MAX_JOINED else object(), negated
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Condition) and self.negated == other.negated and self.key == other.key
@@ -233,15 +244,12 @@ class Condition(Unknown):
 class Choice(Unknown):
     """One of two values, by a condition: what a branch that was not decided leaves behind."""
 
-    __slots__ = ("condition", "other", "then")
+    __slots__ = ("condition", "depth", "other", "then")
 
     def __init__(self, condition: Condition, then: Value, other: Value) -> None:
         super().__init__("differs between branches")
         self.condition, self.then, self.other = condition, then, other
-
-    @property
-    def depth(self) -> int:
-        return 1 + max(v.depth if isinstance(v, Choice) else 0 for v in (self.then, self.other))
+        self.depth: int = 1 + max(v.depth if isinstance(v, Choice) else 0 for v in (then, other))
 
 
 # tensors ----------------------------------------------------------------------------------------------------
@@ -311,7 +319,8 @@ class List(Mutable):
     def keep_within(self, from_left: bool = True) -> None:
         """What a deque has too much it drops, at the other end."""
         if self.limit is not None and len(self.items) > self.limit:
-            self.items = self.items[-self.limit or len(self.items) :] if from_left else self.items[: self.limit]
+            surplus = len(self.items) - self.limit
+            self.items = self.items[surplus:] if from_left else self.items[: self.limit]
 
     def snapshot(self) -> tuple[list[Value], str | None]:
         return list(self.items), self.open

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import libcst as cst
@@ -26,13 +25,11 @@ from conv_lint.interpreter.objects import (
     Super,
 )
 from conv_lint.interpreter.sequences import is_part, members
-from conv_lint.interpreter.texts import OF_UNKNOWN_TEXT
-from conv_lint.values import Apart, Choice, Condition, Dict, External, Iter, List, Stream, Tensor, Unknown, Value
+from conv_lint.values import Apart, Choice, Dict, External, Iter, List, Stream, Tensor, Unknown, Value
 
 if TYPE_CHECKING:
     from conv_lint.interpreter.libraries import Context
 
-_FILLS = re.compile(r"_*(init|reset|load|fix)", re.IGNORECASE)
 _NAMES = ("__name__", "__qualname__", "__module__", "__doc__")
 
 
@@ -73,8 +70,6 @@ def get(machine: Machine, frame: Frame, node: cst.CSTNode | None, base: Value, n
             return Method(base, name)
         case Apart():
             return base.part(("attr", name), lambda: Apart(base.reason))
-        case Unknown() if name in OF_UNKNOWN_TEXT and not isinstance(base, Condition):
-            return Method(base, name)
         case Unknown():
             label = f"{base.name}.{name}" if base.name != "?" else "?"
             return base.part(("attr", name), lambda: Unknown(base.reason, label))
@@ -148,9 +143,9 @@ def _of_held(base: Instance, name: str) -> Value:
 def find(machine: Machine, frame: Frame, base: Instance, name: str) -> Value:
     """An attribute of an object, or :data:`MISSING`."""
     if name in base.attrs:
-        if name == "weight" and base.layer is not None and frame.function is not None:
-            # ``F.linear(x, self.proj.weight)`` uses the layer; what fills weights does not.
-            base.called = base.called or not _FILLS.match(frame.function.name)
+        if name == "weight" and base.layer is not None and base.owner is not None:
+            # ``F.linear(x, self.proj.weight)`` in a forward uses the layer; what fills weights before does not.
+            base.called = base.called or base.owner[0].called
         return machine.resolve(base.attrs[name])
     if name == "__class__":
         return base.cls

@@ -60,9 +60,8 @@ class Arguments:
 def evaluate_call(machine: Machine, frame: Frame, node: cst.Call) -> Value:
     """The value of a call expression."""
     from conv_lint.interpreter import arity, faults, in_place, kinds
-    from conv_lint.interpreter.expressions import evaluate
 
-    function = evaluate(machine, frame, node.func)
+    function = _callee(machine, frame, node.func)
     if isinstance(function, External) and function.name == "builtins.super":
         return _super(machine, frame, node)
     arguments = evaluate_arguments(machine, frame, node.args)
@@ -76,6 +75,24 @@ def evaluate_call(machine: Machine, frame: Frame, node: cst.Call) -> Value:
     if isinstance(function, Method):
         in_place.follow(machine, frame, node, function, result)
     return result
+
+
+def _callee(machine: Machine, frame: Frame, node: cst.BaseExpression) -> Value:
+    """What is called.  A method of a text is one only here: ``cfg.upper`` may be a number."""
+    from conv_lint.interpreter import attributes, texts
+    from conv_lint.interpreter.expressions import evaluate
+
+    if not isinstance(node, cst.Attribute) or node.attr.value not in texts.OF_UNKNOWN_TEXT:
+        return evaluate(machine, frame, node)
+
+    def method(base: Value) -> Value:
+        if isinstance(base, Choice) and base.then is not None and base.other is not None:
+            return machine.choose(frame, base, method)
+        if type(base) is Unknown:
+            return Method(base, node.attr.value)
+        return attributes.get(machine, frame, node, base, node.attr.value)
+
+    return method(machine.resolve(evaluate(machine, frame, node.value)))
 
 
 def evaluate_arguments(machine: Machine, frame: Frame, nodes: Sequence[cst.Arg]) -> Arguments:

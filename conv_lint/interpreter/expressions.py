@@ -16,7 +16,7 @@ from conv_lint.interpreter.machine import Flow, Machine, PythonRaise
 from conv_lint.interpreter.namespace import LazyImport
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Instance
 from conv_lint.interpreter.sequences import items_of, members
-from conv_lint.values import Choice, Condition, Dict, Iter, List, Tensor, Unknown, Value
+from conv_lint.values import MAX_JOINED, Choice, Condition, Dict, Iter, List, Tensor, Unknown, Value
 
 Evaluate = Callable[[Machine, Frame, Any], Value]
 
@@ -322,7 +322,8 @@ def _boolean_value(machine: Machine, frame: Frame, is_and: bool, left: Value, tr
         if isinstance(second, bool):
             return truth if second == is_and else Choice(truth, right, left) if is_and else Choice(truth, True, right)
         return Condition(("and" if is_and else "or", truth, second), truth.reason)
-    return Choice(truth, right, left) if is_and else Choice(truth, left, right)
+    made = Choice(truth, right, left) if is_and else Choice(truth, left, right)
+    return made if made.depth <= MAX_JOINED else Unknown("a choice among too many")
 
 
 def _conditional(machine: Machine, frame: Frame, node: cst.IfExp) -> Value:

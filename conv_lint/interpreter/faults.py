@@ -17,6 +17,7 @@ from conv_lint.finding import Report
 from conv_lint.interpreter import commas, locate
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import BoundMethod, Class, Frame, Function, Instance, Partial
+from conv_lint.tree import walk
 from conv_lint.values import Dict, External, List, Real, Tensor, Unknown, Value
 
 #: Methods whose errors Python takes for an answer: the end of an iteration, the next place to look.
@@ -88,10 +89,7 @@ def _forget_what_it_sets(machine: Machine, receiver: Instance, method: Value) ->
 def _attributes_set(node: cst.FunctionDef | cst.Lambda) -> frozenset[str]:
     """The names behind ``self.`` to which a method assigns."""
     found: set[str] = set()
-    nodes: list[cst.CSTNode] = [node]
-    while nodes:
-        here = nodes.pop()
-        nodes.extend(here.children)
+    for here in walk(node):
         match here:
             case cst.AssignTarget(target=cst.Attribute(value=cst.Name(value="self"), attr=attr)):
                 found.add(attr.value)

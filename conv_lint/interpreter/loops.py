@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import libcst as cst
@@ -161,12 +161,14 @@ def _is_stable(machine: Machine, frame: Frame, node: cst.For, item: Value) -> bo
     changed = {target: state for target, state in after.items() if _differs(state, before[target])}
     held: dict[Mutable, dict[Any, tuple[Value, Value]]] = {}
     for target, state in changed.items():
+        if isinstance(target, Instance) and _differs(state[1:], before[target][1:]):
+            return False  # another layer, or another mode
         held[target] = changes = _changes(target, before[target], state)
         if not all(_are_alike(old, new) for old, new in changes.values()):
             return False
     for target, changes in held.items():
         machine.journal.touch(target)
-        given_up = {key: _unknown_from_here(new) for key, (_, new) in changes.items()}
+        given_up = {key: _unknown_from_here(new, "changes in a long loop") for key, (_, new) in changes.items()}
         if isinstance(target, Frame):
             target.locals.update(given_up)
         elif isinstance(target, (Instance, Class)):
@@ -190,35 +192,43 @@ def _changes(target: Mutable, before: Any, after: Any) -> dict[Any, tuple[Value,
     return {name: (before.get(name), v) for name, v in after.items() if _differs(v, before.get(name))}
 
 
-def _is_plain(value: Value) -> bool:
+#: Values nested deeper than this, perhaps in themselves, are not looked at.
+NESTED = 8
+
+
+def _is_plain(value: Value, depth: int = 0) -> bool:
     """A number, a text, something unknown, or a tuple, list or dict of them: no tensor, no module."""
-    if isinstance(value, (tuple, List)):
-        return all(_is_plain(v) for v in (value.items if isinstance(value, List) else value))
-    if isinstance(value, Dict):
-        return all(map(_is_plain, value.items.values()))
+    if isinstance(value, (tuple, List, Dict)):
+        return depth < NESTED and all(_is_plain(v, depth + 1) for v in _held(value))
     return isinstance(value, (int, float, str, type(None), range, Expr, Unknown))
 
 
-def _are_alike(old: Value, new: Value) -> bool:
+def _held(value: tuple[Value, ...] | List | Dict) -> Sequence[Value]:
+    if isinstance(value, tuple):
+        return value
+    return value.items if isinstance(value, List) else list(value.items.values())
+
+
+def _are_alike(old: Value, new: Value, depth: int = 0) -> bool:
     """Does the new value tell no more than the old one: plain ones, tensors of other images, what is made of them?"""
-    if _is_plain(new):
+    if old is new or _is_plain(new, depth):
         return True
     if isinstance(old, Tensor) and isinstance(new, Tensor):
         return repr(old.shape) == repr(new.shape)
-    if isinstance(old, Dict) and isinstance(new, Dict):
-        return old.items.keys() == new.items.keys() and all(_are_alike(old.items[k], v) for k, v in new.items.items())
-    if isinstance(old, (tuple, List)) and isinstance(new, (tuple, List)):
-        one, two = (v.items if isinstance(v, List) else v for v in (old, new))
-        return len(one) == len(two) and all(map(_are_alike, one, two))
-    return old is new
+    if not isinstance(old, (tuple, List, Dict)) or not isinstance(new, (tuple, List, Dict)):
+        return False
+    if type(old) is not type(new) or depth >= NESTED:
+        return False
+    if isinstance(old, Dict) and isinstance(new, Dict) and old.items.keys() != new.items.keys():
+        return False
+    one, two = _held(old), _held(new)
+    return len(one) == len(two) and all(_are_alike(a, b, depth + 1) for a, b in zip(one, two))
 
 
-def _unknown_from_here(value: Value) -> Value:
-    reason = "changes in a long loop"
+def _unknown_from_here(value: Value, reason: str) -> Value:
+    """A value of the same kind of which nothing else is known."""
     if isinstance(value, List):
         return List(open=reason)
-    if isinstance(value, Dict):
-        return Dict({key: Unknown(reason) for key in value.items}, reason)
     return Tensor(any_shape(reason), value.step) if isinstance(value, Tensor) else Unknown(reason)
 
 
@@ -350,12 +360,8 @@ def _given_up(joined: object, before: object) -> object:
         for key, value in joined.items():
             if key in before and not _differs(value, before[key]):
                 out[key] = value
-            elif isinstance(value, Tensor):
-                out[key] = Tensor(any_shape("changes in a loop"), value.step)
-            elif isinstance(value, List):
-                out[key] = List(open="changes in a loop")
             else:
-                out[key] = Unknown("changes in a loop")
+                out[key] = _unknown_from_here(value, "changes in a loop")
         return out
     if isinstance(joined, tuple) and isinstance(before, tuple) and joined and isinstance(joined[0], dict):
         return (_given_up(joined[0], before[0]), *joined[1:])

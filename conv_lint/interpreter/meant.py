@@ -16,6 +16,7 @@ from conv_lint.interpreter.follows import steps
 from conv_lint.interpreter.objects import Frame, Instance
 from conv_lint.interpreter.repair import window_of
 from conv_lint.interpreter.ways import Point, Scene, Scope, size_at
+from conv_lint.tree import walk
 
 
 def calls_of_siblings(scene: Scene) -> Iterator[tuple[str, str]]:
@@ -23,10 +24,7 @@ def calls_of_siblings(scene: Scene) -> Iterator[tuple[str, str]]:
     frame, node = scene.frame, scene.node
     if frame.function is None or not isinstance(frame.self_value, Instance):
         return
-    waiting: list[cst.CSTNode] = [frame.function.node.body]
-    while waiting:
-        found = waiting.pop()
-        waiting += found.children
+    for found in walk(frame.function.node.body):
         if found is node or not isinstance(found, cst.Call) or len(found.args) != 1:
             continue
         name, layer = found.args[0].value, found.func

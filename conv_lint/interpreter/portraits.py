@@ -20,6 +20,7 @@ from conv_lint.interpreter.objects import (
     Partial,
     ProjectModule,
 )
+from conv_lint.tree import walk
 from conv_lint.values import Choice, Condition, Dict, External, List, Rest, Tensor, Unknown, Value, birth
 
 if TYPE_CHECKING:
@@ -255,14 +256,7 @@ _PARTS = frozenset({Tensor, List, Dict, Instance})
 @functools.lru_cache(maxsize=4096)
 def names_in(node: cst.FunctionDef | cst.Lambda) -> frozenset[str]:
     """The names that a function mentions."""
-    found: set[str] = set()
-    nodes: list[cst.CSTNode] = [node]
-    while nodes:
-        node_ = nodes.pop()
-        if isinstance(node_, cst.Name):
-            found.add(node_.value)
-        nodes.extend(node_.children)
-    return frozenset(found)
+    return frozenset(here.value for here in walk(node) if isinstance(here, cst.Name))
 
 
 def is_global(function: Function) -> bool:
