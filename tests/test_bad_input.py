@@ -237,7 +237,8 @@ GROWING = {
     "    return nn.Conv2d(3, 3, 3)(x)\n",
     "conditions joined": "ok = input() == '1'\nfor i in range(1900):\n    ok = ok and input() == '2'\n"
     "net = nn.Conv2d(3, 8, 3) if ok else nn.Conv2d(3, 4, 3)\n",
-    "conditions doubled": "a, b = input() == '1', input() == '2'\nfor i in range(300):\n    a, b = (a and b), (a or b)\n",
+    "conditions doubled": "a, b = input() == '1', input() == '2'\nfor i in range(300):\n"
+    "    a, b = (a and b), (a or b)\n",
     "choices doubled": "ok = input()\nfor i in range(60):\n    ok = (ok and input()) or (ok and input())\n",
     "a list in itself": "rows = []\nrows.append(rows)\nfor epoch in range(5000):\n    log = [rows, {'rows': rows}]\n"
     "    for step in range(60):\n        nn.Conv2d(3, 8, 3)(torch.zeros(1, 3, 8, 8))\n",
