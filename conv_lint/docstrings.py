@@ -7,6 +7,7 @@ A docstring is believed only where nothing else is known: it is prose, and prose
 from __future__ import annotations
 
 import doctest
+import itertools
 import re
 from collections.abc import Sequence
 
@@ -31,10 +32,11 @@ def shapes(docstring: str, parameters: Sequence[str]) -> dict[str, Declared]:
         named = _NAMED.match(line)
         if named and named["name"] in parameters:
             rest = named["rest"]
-            following = lines[number + 1] if number + 1 < len(lines) else ""
-            if not _BRACKETS.search(rest) and not _NAMED.match(following):
-                rest = f"{rest} {following.strip()}"
-            declared = _shape_in(rest)
+            more = [line.strip() for line in itertools.takewhile(_goes_on, lines[number + 1 :])]
+            if not _BRACKETS.search(rest) and more:
+                rest = f"{rest} {more.pop(0)}"
+            several = any(_shape_in(line.partition(" or ")[2] or line) for line in more)
+            declared = None if several else _shape_in(rest)
             if declared is not None:
                 found.setdefault(named["name"], declared)
             continue
@@ -44,6 +46,11 @@ def shapes(docstring: str, parameters: Sequence[str]) -> dict[str, Declared]:
             if declared is not None:
                 found.setdefault(parameters[0], declared)
     return found
+
+
+def _goes_on(line: str) -> bool:
+    """Does a line go on with what the lines above it say of a parameter?"""
+    return bool(line.strip()) and not _NAMED.match(line)
 
 
 def _shape_in(text: str) -> Declared | None:

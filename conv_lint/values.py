@@ -219,9 +219,10 @@ class Condition(Unknown):
     """A truth value that is not known but is remembered: the same ``key`` has the same truth on one path.
 
     What is joined of more than :data:`MAX_JOINED` others (``ok = ok and check(i)`` in a loop) is like itself only.
+    ``offers``: a factory asks which of the things that it offers is wanted; not all of them suit each of its callers.
     """
 
-    __slots__ = ("depth", "key", "negated")
+    __slots__ = ("depth", "key", "negated", "offers")
     depth: int
 
     def __init__(self, key: object, reason: str = "condition", negated: bool = False) -> None:
@@ -230,6 +231,7 @@ class Condition(Unknown):
         depth: int = 1 + max((part.depth for part in parts), default=-1)
         self.depth = depth if depth <= MAX_JOINED else 0
         self.key, self.negated = key if depth <= MAX_JOINED else object(), negated
+        self.offers = False
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Condition) and self.negated == other.negated and self.key == other.key
@@ -238,7 +240,9 @@ class Condition(Unknown):
         return hash((self.key, self.negated))
 
     def inverse(self) -> Condition:
-        return Condition(self.key, self.reason, not self.negated)
+        made = Condition(self.key, self.reason, not self.negated)
+        made.offers = self.offers
+        return made
 
 
 class Choice(Unknown):
@@ -399,12 +403,15 @@ class Dict(Mutable):
 
 
 class Iter(Mutable):
-    """An iterator over known values: a generator, ``iter(...)``, ``zip``, ``map``."""
+    """An iterator over known values: a generator, ``iter(...)``, ``zip``, ``map``.
 
-    __slots__ = ("born", "items", "open", "position")
+    ``source``: the list that an ``enumerate`` counts from 0; it may grow meanwhile.
+    """
 
-    def __init__(self, items: Iterable[Value], open: str | None = None) -> None:
-        self.items, self.open, self.position = list(items), open, 0
+    __slots__ = ("born", "items", "open", "position", "source")
+
+    def __init__(self, items: Iterable[Value], open: str | None = None, source: List | None = None) -> None:
+        self.items, self.open, self.position, self.source = list(items), open, 0, source
         self.born = birth()
 
     def snapshot(self) -> int:

@@ -19,6 +19,8 @@ def _numbered(c: Context, *values: Value, **more: Value) -> Value:
 def _array(c: Context, value: Value = (), **more: Value) -> Value:
     if isinstance(value, Tensor):
         return value
+    if isinstance(value, range):
+        return c.call_torch("torch.arange", len(value))
     return c.call_torch("torch.tensor", value) if isinstance(value, (List, tuple)) else as_array(value)
 
 
@@ -67,6 +69,30 @@ def _transpose(c: Context, value: Value, axes: Value = None) -> Value:
 @native("numpy.expand_dims")
 def _expand_dims(c: Context, value: Value, axis: Value) -> Value:
     return c.call_torch("torch.unsqueeze", value, axis) if isinstance(value, Tensor) else Unknown("an unknown array")
+
+
+#: Functions of an array that torch has under the same name, and those that it calls otherwise.
+_OF_ARRAYS = {f"numpy.{name}": f"torch.{name}" for name in (
+    "reshape", "squeeze", "swapaxes", "moveaxis", "tile", "ravel", "flip", "roll", "clip", "abs", "exp", "log",
+    "square", "zeros_like", "ones_like", "mean", "std", "var", "argmax", "argmin",
+)} | {"numpy.max": "torch.amax", "numpy.min": "torch.amin", "numpy.absolute": "torch.abs"}  # fmt: skip
+
+
+@native(*_OF_ARRAYS)
+def _like_torch(c: Context, value: Value = (), *values: Value, **more: Value) -> Value:
+    """What numpy and torch call alike, ``axis`` aside, and take the same arguments for."""
+    given = None
+    if c.name == "numpy.reshape":
+        given = more.pop("newshape", more.pop("shape", None))
+        value = value if isinstance(value, Tensor) else Tensor(any_shape("an array of unknown shape"))
+    if not isinstance(value, Tensor) or more.keys() - {"axis", "keepdims", "shift"}:
+        return Unknown("made of an array that is not known")
+    return c.call_torch(_OF_ARRAYS[c.name], value, *values, *([given] if given is not None else []), **more)
+
+
+@native("numpy.repeat")
+def _repeat(c: Context, value: Value, repeats: Value = 1, axis: Value = None) -> Value:
+    return c.call_torch("torch.repeat_interleave", value, repeats, axis) if isinstance(value, Tensor) else Unknown("?")
 
 
 @native("numpy.pad")

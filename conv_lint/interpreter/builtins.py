@@ -162,7 +162,8 @@ def _enumerate(c: Context, value: Value, start: Value = 0) -> Value:
         return Iter([], "counts from an unknown number")
     if made.open:
         return Iter([(dims.unknown(0), v) for v in made.items[:1]], made.open)
-    return Iter(list(enumerate(made.items, start)), made.open)
+    source = value if isinstance(value, List) and start == 0 else None
+    return Iter(list(enumerate(made.items, start)), made.open, source)
 
 
 @native("builtins.zip")
@@ -275,7 +276,9 @@ def _int(c: Context, value: Value = 0, base: Value = 10) -> Value:
     if isinstance(value, Expr):
         return value
     if isinstance(value, Unknown) and not isinstance(value, (Choice, Condition)):
-        return value if value.name != "?" else Unknown(value.reason)
+        if value.name != "?":
+            return value
+        return dims.unknown() if c.name == "builtins.int" else Unknown(value.reason)
     return c.mapped(value, lambda v: _int(c, v)) if isinstance(value, Choice) else Unknown("a number that is not known")
 
 

@@ -42,7 +42,12 @@ def hold(machine: Machine, frame: Frame, function: Function) -> None:
 
 
 def _believe(machine: Machine, name: str, value: Tensor, described: Declared, names: dict[str, Dim]) -> Tensor:
-    """An input of the net is what the docstring says, unless anything speaks against that."""
+    """An input of the net is what the docstring says, unless anything speaks against that.
+
+    Its number of dimensions is an assumption: what is wrong with that must be found without it, too.
+    """
+    if not machine.reads_docstrings:
+        return value
     shape = machine.shape(value.shape)
     wanted = sizes_for(described, names)
     if shape.rest is None or not shape.rest.image or len(shape.known) > len(wanted):
@@ -50,6 +55,7 @@ def _believe(machine: Machine, name: str, value: Tensor, described: Declared, na
     pairs = list(zip(shape.known[::-1], wanted[::-1]))
     if any(dims.eq(machine.size(a), machine.size(b)) is False for a, b in pairs):
         return value
+    machine.read_docstring = True
     machine.settle(shape.rest, wanted[: len(wanted) - len(pairs)])
     for a, b in pairs:
         machine.equate(a, b)

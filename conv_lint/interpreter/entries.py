@@ -120,7 +120,7 @@ def _attempt(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) -
     """Run one entry, undo what it changed, and keep the findings that do not hang on an assumed rank."""
     before = len(machine.findings)
     machine.entry = node if isinstance(node, (cst.FunctionDef, cst.ClassDef)) else None
-    machine.rank_was_assumed = False
+    machine.rank_was_assumed = machine.read_docstring = False
     # What a model demands of its input is what it demands when it is used.
     machine.training = Condition("training", "self.training") if machine.models is None else False
     _isolated(machine, node, entry)
@@ -133,6 +133,17 @@ def _attempt(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) -
         del machine.findings[before:]
         if again or raised or machine.strained:
             machine.findings += found
+    if machine.read_docstring and any(f.code in OF_RANK for f in machine.findings[before:]):
+        found = machine.findings[before:]
+        machine.reads_docstrings = False
+        _isolated(machine, node, entry)
+        machine.reads_docstrings = True
+        seen = {(f.code, f.place.key) for f in machine.findings[before + len(found) :]}
+        machine.findings[before:] = [f for f in found if f.code not in OF_RANK or (f.code, f.place.key) in seen]
+
+
+#: What is wrong with a number of dimensions: prose that grew old, or tells one of several, is no proof of that.
+OF_RANK = frozenset("CONV401 CONV403 CONV404 CONV405 CONV406 CONV408 CONV409".split())
 
 
 def _supposing(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) -> None:

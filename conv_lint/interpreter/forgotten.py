@@ -1,5 +1,5 @@
-"""What was made and then forgotten: a tensor whose name got another value, a layer of a block on the way that is never
-called, a layer that hangs nowhere."""
+"""What was made and then forgotten: a tensor whose name got another value or that got no name at all, a layer of a
+block on the way that is never called, a layer that hangs nowhere."""
 
 from __future__ import annotations
 
@@ -27,6 +27,15 @@ class Overwritten:
     line: int
 
 
+@dataclass(frozen=True)
+class Dropped:
+    """A statement whose value nobody gets, the name that was meant to get it, and what was meant, as it is written."""
+
+    name: str
+    meant: str
+    place: Place
+
+
 def overwritten_tensors(scene: Scene, trail: tuple[Step, ...]) -> Iterator[Overwritten]:
     """Of the running functions, where the next value of the name is on the way to the failing call."""
     way = {id(step) for step in steps(trail)}
@@ -38,6 +47,40 @@ def overwritten_tensors(scene: Scene, trail: tuple[Step, ...]) -> Iterator[Overw
             expression = _assigned_to(frame, target)
             if expression is not None:
                 yield Overwritten(name, value, frame.place(expression), frame.place(lost).line)
+
+
+def dropped_tensors(scene: Scene, trail: tuple[Step, ...]) -> Iterator[Dropped]:
+    """Of the functions on the way to the failing call, what a statement makes of a tensor on that way and gives to
+    nobody: ``x.view(-1, 576)``, ``x - self.classifier(x)`` where ``x = ...`` was meant."""
+    way = list(steps(trail))
+    on_way = {id(step) for step in way}
+    frames = dict.fromkeys([f for f, _ in scene.locals] + [s.scope.frame for s in way if isinstance(s.scope, Scope)])
+    for frame in frames:
+        for expression, value in frame.dropped.items():
+            step = value.step
+            if step is None or id(step) in on_way or not any(id(parent) in on_way for parent in step.parents):
+                continue
+            meant = _meant(expression)
+            if meant is not None and isinstance(step.scope, Scope) and step.scope.node is expression:
+                name, wanted = meant
+                yield Dropped(name, frame.tree.module.code_for_node(wanted), frame.place(expression))
+
+
+def _meant(expression: cst.BaseExpression) -> tuple[str, cst.BaseExpression] | None:
+    """The name that should have got a dropped value, and the value."""
+    match expression:
+        case cst.Call(func=cst.Attribute(value=cst.Name(value=name), attr=cst.Name(value=method))):
+            if name in ("torch", "F") and expression.args and isinstance(expression.args[0].value, cst.Name):
+                name = expression.args[0].value.value
+            return None if method.endswith("_") else (name, expression)
+        case cst.BinaryOperation(left=cst.Name(value=name), operator=cst.Subtract(), right=right):
+            return name, right
+        case cst.Comparison(
+            left=cst.Name(value=name),
+            comparisons=[cst.ComparisonTarget(operator=cst.Equal(), comparator=right)],
+        ):
+            return name, right
+    return None
 
 
 def _assigned_to(frame: Frame, target: cst.CSTNode) -> cst.CSTNode | None:

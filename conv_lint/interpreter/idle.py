@@ -10,7 +10,7 @@ import libcst as cst
 
 from conv_lint.finding import Finding, Place, Step
 from conv_lint.interpreter.follows import OF_JOINS, steps
-from conv_lint.interpreter.forgotten import overwritten_tensors, passed, unattached
+from conv_lint.interpreter.forgotten import dropped_tensors, overwritten_tensors, passed, unattached
 from conv_lint.interpreter.judge import Judge, child_of, gives_of, is_idle, size_of, takes_of
 from conv_lint.interpreter.objects import Instance
 from conv_lint.interpreter.unread import is_unread
@@ -95,6 +95,12 @@ class Idle(Judge):
         for lost in overwritten_tensors(self.scene, self.finding.trail) if axis is not None else ():
             if size_of(self.machine, lost.value, axis or 0) == self.takes:
                 return self.moved(lost.place, f"{lost.name} in it: what line {lost.line} gives it is never used")
+        return None
+
+    def dropped(self) -> Finding | None:
+        """``x.view(-1, 576)`` as a statement, which leaves ``x`` as it is."""
+        for lost in dropped_tensors(self.scene, self.finding.trail):
+            return self.moved(lost.place, f"{lost.name} = {lost.meant}, its result is lost here")
         return None
 
     def left_out(self) -> Finding | None:

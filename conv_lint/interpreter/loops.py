@@ -14,7 +14,20 @@ from conv_lint.interpreter.machine import Flow, Machine, PythonRaise
 from conv_lint.interpreter.objects import Class, Frame, Instance
 from conv_lint.interpreter.sequences import items_of, stream_of
 from conv_lint.tree import dotted
-from conv_lint.values import Choice, Condition, Dict, List, Mutable, Rest, Shape, Tensor, Unknown, Value, any_shape
+from conv_lint.values import (
+    Choice,
+    Condition,
+    Dict,
+    Iter,
+    List,
+    Mutable,
+    Rest,
+    Shape,
+    Tensor,
+    Unknown,
+    Value,
+    any_shape,
+)
 
 #: A loop with an unknown number of rounds is tried so often before what it changes is given up.
 WIDENINGS = 2
@@ -121,7 +134,7 @@ def for_each(machine: Machine, frame: Frame, node: cst.For, over: Value) -> Flow
 
         return _unknown_rounds(machine, frame, one_round)
     began = machine.steps
-    for number, item in enumerate(items):
+    for number, item in _live(machine, over, items):
         if number in COSTLY:
             expected = (machine.steps - began) // number * len(items)
             if expected >= COSTLY[number] and _is_stable(machine, frame, node, item):
@@ -133,6 +146,19 @@ def for_each(machine: Machine, frame: Frame, node: cst.For, over: Value) -> Flow
                 return _end(machine, frame, None)
             return flow
     return _end(machine, frame, node.orelse)
+
+
+def _live(machine: Machine, over: Value, items: Sequence[Value]) -> Iterator[tuple[int, Value]]:
+    """The items with their numbers; of a list, or an ``enumerate`` of one, also those that the loop itself appends."""
+    source = over.source if isinstance(over, Iter) else over
+    if not isinstance(source, List) or len(source.items) != len(items):
+        yield from enumerate(items)
+        return
+    for number in range(machine.limits.rounds):
+        if number >= len(source.items):
+            return  # a list that is open by now may hold more, of which nothing is known
+        item = source.items[number]
+        yield number, item if source is over else (number, item)
 
 
 def _is_stable(machine: Machine, frame: Frame, node: cst.For, item: Value) -> bool:

@@ -33,6 +33,18 @@ UNDECIDED_CALLS = 4
 CONSTANTS = (int, float, str, type(None))
 
 
+def _is_of_a_factory(frame: Frame, condition: Condition) -> bool:
+    """Does a function ask for a name that its callers give, ``if norm == "batch"``, and nobody has given one?"""
+    if frame.function is None or frame.self_value is not None or frame.call is None:
+        return False
+    match condition.key:
+        case ("==", str(), _) | ("==", _, str()) | ("in", _, _) | ("text", *_):
+            return True
+        case ("and" | "or", Condition() as left, Condition() as right):
+            return _is_of_a_factory(frame, left) and _is_of_a_factory(frame, right)
+    return False
+
+
 class TooLong(Exception):
     """A part of the file took more steps than it is worth; the rest goes on without it."""
 
@@ -94,7 +106,7 @@ class Machine:
     be what the program runs.  ``outermost``: the open levels of the journal where no branch is open.  ``by_default``:
     the entry that runs is a call that the checker makes up; ``entry_born``: when it began.  ``shared``: values that
     calls were given which are not followed, by id; ``hooked``: such a call was given a function, or one
-    was too deep to follow.
+    was too deep to follow.  ``read_docstring``: the shape of an input is what a docstring says.
     """
 
     tree: Tree
@@ -125,6 +137,8 @@ class Machine:
     prefer_batched: bool = True
     rank_was_assumed: bool = False
     strained: bool = False
+    reads_docstrings: bool = True
+    read_docstring: bool = False
     is_example: bool = False
     exercised: set[Class] = field(default_factory=set)
     reached: dict[int, tuple[str, str]] = field(default_factory=dict)
@@ -388,8 +402,13 @@ class Machine:
         A side that raises is dropped; a side that returns (breaks, continues) is set aside until its function (its
         loop) ends.
         """
+        condition.offers = condition.offers or _is_of_a_factory(frame, condition)
+        first = len(self.findings)
         one, after_one = self._side(condition, True, then)
+        second = len(self.findings)
         two, after_two = self._side(condition, False, other)
+        if condition.offers:
+            self._keep_common(frame, first, second, one, two)
         if isinstance(one, PythonRaise) and isinstance(two, PythonRaise):
             raise one
         if isinstance(one, PythonRaise) or isinstance(two, PythonRaise):
@@ -410,6 +429,16 @@ class Machine:
         self._leave(frame, Pending(two.kind, two.value, condition.inverse(), after_two))
         self.journal.apply(after_one)
         return None
+
+    def _keep_common(
+        self, frame: Frame, first: int, second: int, one: Flow | PythonRaise | None, two: Flow | PythonRaise | None
+    ) -> None:
+        """Of what a factory offers, nothing is wrong as long as something suits: the findings of its one side, from
+        ``first`` on, or of its other, from ``second`` on, are dropped where the other side has none."""
+        suits_one = first == second and (not isinstance(one, PythonRaise) or frame.pending)
+        suits_two = second == len(self.findings) and (not isinstance(two, PythonRaise) or frame.pending)
+        if suits_one or suits_two:
+            del self.findings[first:]
 
     def _leave(self, frame: Frame, pending: Pending) -> None:
         frame.pending.append(pending)

@@ -233,9 +233,12 @@ def _dict_pop(machine: Machine, frame: Frame, target: Dict, args: list[Value], k
 
 @of_dict("setdefault")
 def _setdefault(machine: Machine, frame: Frame, target: Dict, args: list[Value], kwargs: dict[str, Value]) -> Value:
-    if not args or isinstance(args[0], Unknown) or (_found(target, args[0]) is MISSING and target.others):
+    if not args or isinstance(args[0], Unknown):
         return _get(machine, frame, target, args, kwargs)
-    value = _get(machine, frame, target, args, {"default": None})
+    value = _get(machine, frame, target, args, kwargs)
+    if _found(target, args[0]) is MISSING and isinstance(value, Unknown) and target.others:
+        default = args[1] if len(args) > 1 else kwargs.get("default")
+        value = Choice(Condition(object(), target.others), Unknown(target.others), default)
     target.put(args[0], value)
     return value
 

@@ -367,7 +367,7 @@ def argument(arguments: Arguments, position: int, name: str, default: Value = No
 @method("add_module", "register_module")
 def _add_module(machine: Machine, frame: Frame, module: Instance, arguments: Arguments) -> Value:
     value = machine.resolve(argument(arguments, 1, "module"))
-    if module.torch_name == "torch.nn.Sequential" and isinstance(value, Unknown) and not is_part(value):
+    if module.is_container and isinstance(value, Unknown) and not is_part(value):
         machine.journal.touch(module)
         module.open = module.open or value.reason
     return _register(machine, frame, module, arguments)

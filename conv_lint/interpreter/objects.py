@@ -54,7 +54,8 @@ class Frame(Mutable):
 
     ``arguments``: for each parameter the expression that the caller wrote and the caller's frame (``None``: the
     default, then the expression stands in the ``def``).  ``shape_names``: the sizes behind the names of its shape
-    annotations.  ``bound``: the tensors that were assigned to names, by the target (see ``forgotten.py``).
+    annotations.  ``bound``: the tensors that were assigned to names, by the target, and ``dropped``: those that are the
+    value of a whole statement, by its expression (see ``forgotten.py``).
     """
 
     tree: Tree
@@ -70,6 +71,7 @@ class Frame(Mutable):
     shape_names: dict[str, Dim] = field(default_factory=dict)
     yields: list[Value] | None = None
     bound: dict[int, Tensor] = field(default_factory=dict)
+    dropped: dict[cst.BaseExpression, Tensor] = field(default_factory=dict)
     depth: int = 0
     born: int = field(default_factory=birth, repr=False)
 

@@ -18,7 +18,7 @@ from conv_lint.interpreter.machine import Flow, Machine, PythonRaise
 from conv_lint.interpreter.matching import run_match
 from conv_lint.interpreter.objects import MISSING, Frame
 from conv_lint.tree import dotted
-from conv_lint.values import Condition, Value
+from conv_lint.values import Condition, Tensor, Value
 
 Execute = Callable[[Machine, Frame, Any], "Flow | None"]
 
@@ -52,7 +52,9 @@ def _line(machine: Machine, frame: Frame, node: cst.SimpleStatementLine | cst.Si
 
 
 def _expression(machine: Machine, frame: Frame, node: cst.Expr) -> None:
-    evaluate(machine, frame, node.value)
+    value = evaluate(machine, frame, node.value)
+    if isinstance(value, Tensor) and frame.function is not None:
+        frame.dropped[node.value] = value
 
 
 def _return(machine: Machine, frame: Frame, node: cst.Return) -> Flow:

@@ -279,6 +279,26 @@ def _signature(c: Context, function: Value, **more: Value) -> Value:
     return Instance(External("inspect.Signature"), {"parameters": Dict(found)}, open="an attribute of a signature")
 
 
+@native("inspect.getfullargspec", "inspect.getargspec")
+def _argspec(c: Context, function: Value) -> Value:
+    """The names of the parameters; of a class those of its ``__init__``, ``self`` with them."""
+    signature = _signature(c, function)
+    parameters = signature.attrs["parameters"] if isinstance(signature, Instance) else None
+    if not isinstance(parameters, Dict):
+        return signature
+    names: dict[Value, list[Value]] = {}
+    for name, parameter in parameters.items.items():
+        names.setdefault(parameter.attrs["kind"] if isinstance(parameter, Instance) else None, []).append(name)
+    own: list[Value] = ["self"] if isinstance(function, (Class, BoundMethod, External)) else []
+    attrs: dict[str, Value] = {
+        "args": List([*own, *names.get(0, []), *names.get(1, [])]),
+        "varargs": names.get(2, [None])[0],
+        "varkw": names.get(4, [None])[0],
+        "kwonlyargs": List(names.get(3, [])),
+    }
+    return Instance(External("inspect.FullArgSpec"), attrs, open="an attribute of a signature")
+
+
 def _parameters(function: Function) -> dict[str, Value]:
     params = function.node.params
     stars = ((params.star_arg,) if isinstance(params.star_arg, cst.Param) else (), (params.star_kwarg,))

@@ -415,6 +415,8 @@ def call_method(
         name = "permute"  # an array's transpose takes all axes
     if name == "repeat" and len(args) == 2 and args[1] in (0, -1):
         name = "repeat_interleave"  # of an array: how often, along which axis
+    if name == "dot" and any(isinstance(v, Tensor) and _may_be_matrix(machine, v) for v in (base, *args[:1])):
+        name = "matmul"  # of arrays: torch's takes vectors only
     if name == "resize_":  # the numbers stay as far as they fit, but who knows them
         name = "new_empty"
     if name == "resize_as_" and args and isinstance(args[0], Tensor):
@@ -452,6 +454,11 @@ def call_method(
     if isinstance(result, Unknown) and not base.sure:
         return Unknown(f"{name} of an input")
     return result
+
+
+def _may_be_matrix(machine: Machine, value: Tensor) -> bool:
+    shape = machine.shape(value.shape)
+    return shape.rest is not None or len(shape) > 1
 
 
 def _like(machine: Machine, name: str, base: Tensor, sizes: Sizes) -> Value:

@@ -97,7 +97,7 @@ class _Judge(Idle, Made):
             rules = [self.too_small]
         elif rule is catalogue.loss_shapes:
             rules = [self.upsampled]
-        for run in rules:
+        for run in (self.dropped, *rules):
             found = run()
             if found is not None:
                 tensors = (self.skipped_layer, self.other_tensor, self.overwritten, self.skipped_before)

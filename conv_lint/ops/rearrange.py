@@ -25,6 +25,8 @@ def sizes_of(op: Op, given: object) -> tuple[Dim, ...]:
         given = given[0]
     if isinstance(given, (int, float, Expr, Real)):
         given = (given,)
+    if isinstance(given, Shape) and not len(given):
+        raise CannotTell("a size that is the number in a tensor")
     if not isinstance(given, (tuple, list)):
         raise CannotTell(given.reason if isinstance(given, Unknown) else "sizes that are not known")
     if len(given) == 1 and isinstance(given[0], (External, str)):
