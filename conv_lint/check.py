@@ -160,12 +160,16 @@ def _gathered(findings: Iterable[Finding]) -> list[Finding]:
     return kept
 
 
+#: What torch accepts: whoever does not want to hear of it must hear of the fault at the same place all the same.
+REMARKS = frozenset({"CONV301", "CONV302"})
+
+
 def _unique(findings: list[Finding]) -> list[Finding]:
     """Each mistake once: the first finding at each place, in the order of the lines."""
     first: dict[tuple[str, tuple[int, int]], Finding] = {}
     for finding in findings:
         first.setdefault((finding.code, finding.position), finding)
-    by_line = sorted(_gathered(first.values()), key=lambda f: (f.position, f.code))
+    by_line = sorted(_gathered(first.values()), key=lambda f: (f.position, f.code in REMARKS, f.code))
     kept: list[Finding] = []
     for finding in by_line:
         same_place = [k for k in kept if k.position == finding.position and k.code[4] == finding.code[4] != "1"]

@@ -10,7 +10,7 @@ from conv_lint import catalogue, ops
 from conv_lint.finding import Origin
 from conv_lint.interpreter import faults, tensors
 from conv_lint.interpreter.calls import Arguments
-from conv_lint.interpreter.machine import Machine
+from conv_lint.interpreter.machine import Machine, PythonRaise
 from conv_lint.interpreter.objects import BoundMethod, Class, Frame, Function, Instance, Method, Partial
 from conv_lint.ops.rule import NUMPY_NAMES, Signature
 from conv_lint.tree import dotted
@@ -53,7 +53,7 @@ def check(machine: Machine, frame: Frame, node: cst.CSTNode | None, called: Valu
         _check_torch(machine, frame, node, called, arguments)
         return
     function, is_bound = _function_of(machine, called)
-    if function is None or not faults.is_certain(machine, frame):
+    if function is None or not (machine.catching or faults.is_certain(machine, frame)):
         return
     signature = _signature(function, is_bound)
     if signature.double_star and function.node.params.posonly_params:
@@ -64,6 +64,10 @@ def check(machine: Machine, frame: Frame, node: cst.CSTNode | None, called: Valu
         signature.bind(arguments.args, arguments.kwargs)
     except TypeError as error:
         if passes_on_nothing(machine, frame, node) and str(error).startswith("missing"):
+            return
+        if machine.catching:
+            if str(error).startswith("unexpected"):
+                raise PythonRaise("TypeError") from None
             return
         _report(machine, frame, node, called, function, is_bound, str(error))
 

@@ -9,6 +9,7 @@ from conv_lint.dims import Expr
 from conv_lint.interpreter import attributes, faults, operators, parameters, protocols, suppose
 from conv_lint.interpreter.libraries import NATIVES, Context, constants, native
 from conv_lint.interpreter.machine import PythonRaise
+from conv_lint.interpreter.namespace import NAMES, LazyImport
 from conv_lint.interpreter.objects import (
     MISSING,
     BoundMethod,
@@ -214,7 +215,8 @@ def _sorted(c: Context, value: Value, key: Value = None, reverse: Value = False)
     if made.open or plain is None or key is not None or not isinstance(reverse, bool):
         return List(made.items, made.open or "in an order that is not known")
     try:
-        return List(sorted(plain, reverse=reverse))
+        order = sorted(range(len(plain)), key=plain.__getitem__, reverse=reverse)
+        return List([made.items[i] for i in order])
     except TypeError:
         return List(open="cannot be sorted")
 
@@ -462,7 +464,10 @@ def _object(c: Context) -> Value:
 
 @native("builtins.globals")
 def _globals(c: Context) -> Value:
-    return Dict(c.frame.namespace.frame.locals, "the names of a module")
+    namespace = c.frame.namespace
+    made = Dict({n: v for n, v in namespace.frame.locals.items() if not isinstance(v, LazyImport)}, NAMES)
+    made.home = namespace.path
+    return made
 
 
 @native("builtins.locals")

@@ -60,12 +60,19 @@ class Arguments:
 def evaluate_call(machine: Machine, frame: Frame, node: cst.Call) -> Value:
     """The value of a call expression."""
     from conv_lint.interpreter import arity, faults, in_place, kinds
+    from conv_lint.interpreter.expressions import extend
 
     function = _callee(machine, frame, node.func)
     if isinstance(function, External) and function.name == "builtins.super":
         return _super(machine, frame, node)
+    if isinstance(function, Method) and function.name == "extend" and isinstance(function.receiver, List):
+        lazy = node.args[0].value if len(node.args) == 1 else None
+        if isinstance(lazy, cst.GeneratorExp) and not lazy.for_in.ifs:
+            extend(machine, frame, function.receiver, lazy)
+            return None
     arguments = evaluate_arguments(machine, frame, node.args)
-    if arguments.others and not isinstance(function, (Class, External)):
+    if arguments.others and not isinstance(function, (Class, External)) and not _initializes(function):
+        _may_change(machine, function, arguments.others)
         faults.share(machine, [*arguments.args, *arguments.kwargs.values()])
         return machine.unknown(f"called with {arguments.open}", frame, node)
     arity.check(machine, frame, node, function, arguments)
@@ -75,6 +82,19 @@ def evaluate_call(machine: Machine, frame: Frame, node: cst.Call) -> Value:
     if isinstance(function, Method):
         in_place.follow(machine, frame, node, function, result)
     return result
+
+
+def _initializes(function: Value) -> bool:
+    """``super().__init__`` of a library class, which takes arguments that are not known."""
+    return isinstance(function, Method) and function.name == "__init__" and isinstance(function.base, External)
+
+
+def _may_change(machine: Machine, function: Value, reason: str) -> None:
+    """A method that is not followed may have given its object more than is known of it."""
+    receiver = function.receiver if isinstance(function, (BoundMethod, Method)) else None
+    if isinstance(receiver, (Instance, List)):
+        machine.journal.touch(receiver)
+        receiver.open = receiver.open or f"was called with {reason}"
 
 
 def _callee(machine: Machine, frame: Frame, node: cst.BaseExpression) -> Value:

@@ -391,6 +391,8 @@ def _inputs_of(machine: Machine, frame: Frame, forward: Function) -> Arguments:
     for parameter in params.kwonly_params:
         if parameter.default is None:
             out.kwargs[parameter.name.value] = _input(inner, parameter)
+    if isinstance(params.star_arg, cst.Param) or params.star_kwarg is not None:
+        out.rest = FURTHER
     return out
 
 

@@ -161,15 +161,25 @@ def _dict(machine: Machine, frame: Frame, node: cst.Dict) -> Value:
 
 
 def _comprehension(machine: Machine, frame: Frame, node: cst.BaseSimpleComp | cst.DictComp) -> Value:
-    inner = Frame(frame.tree, frame.namespace, parent=frame, function=frame.function, call=frame.call)
-    inner.self_value, inner.depth = frame.self_value, frame.depth
-    if frame.function is None and frame.parent is not None and isinstance(frame.self_value, Class):
-        inner.parent = frame
     out: list[Any] = []
-    reason = _rounds(machine, inner, node, node.for_in, out)
+    reason = _rounds(machine, _inner(frame), node, node.for_in, out)
     if isinstance(node, cst.DictComp):
         return Dict({k: v for k, v in out if not isinstance(k, (Unknown, List, Dict))}, reason)
     return Iter(out, reason) if isinstance(node, cst.GeneratorExp) else List(out, reason)
+
+
+def _inner(frame: Frame) -> Frame:
+    """Where the names of a comprehension live."""
+    inner = Frame(frame.tree, frame.namespace, parent=frame, function=frame.function, call=frame.call)
+    inner.self_value, inner.depth = frame.self_value, frame.depth
+    return inner
+
+
+def extend(machine: Machine, frame: Frame, target: List, node: cst.GeneratorExp) -> None:
+    """``y.extend(layer(y[-1]) for layer in layers)``: each item is there when the next one is made."""
+    machine.journal.touch(target)
+    reason = _rounds(machine, _inner(frame), node, node.for_in, target.items)
+    target.open = target.open or reason
 
 
 def _rounds(machine: Machine, frame: Frame, node: Any, loop: cst.CompFor, out: list[Any]) -> str | None:

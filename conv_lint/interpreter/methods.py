@@ -13,6 +13,7 @@ from conv_lint.interpreter.calls import FURTHER, Arguments
 from conv_lint.interpreter.machine import Machine, PythonRaise
 from conv_lint.interpreter.namespace import registered
 from conv_lint.interpreter.objects import MISSING, Frame, Method, Property, Sizes
+from conv_lint.interpreter.operators import is_plain
 from conv_lint.interpreter.sequences import items_of
 from conv_lint.values import Choice, Condition, Dict, Iter, List, Tensor, Unknown, Value
 
@@ -105,7 +106,14 @@ def of_dict(*names: str) -> Callable[[DictMethod], DictMethod]:
     return register
 
 
-@of_list("append", "add")
+@of_list("add")
+def _add(machine: Machine, frame: Frame, target: List, args: list[Value], kwargs: dict[str, Value]) -> Value:
+    if args and is_plain(args[0]) and args[0] in [v for v in target.items if is_plain(v)]:
+        return None  # a set holds it once
+    return _append(machine, frame, target, args, kwargs)
+
+
+@of_list("append")
 def _append(machine: Machine, frame: Frame, target: List, args: list[Value], kwargs: dict[str, Value]) -> Value:
     target.items.extend(args[:1])
     return None
@@ -157,7 +165,30 @@ def _emptied(machine: Machine, frame: Frame, target: List, args: list[Value], kw
     return None
 
 
-@of_list("remove", "discard", "sort", "rotate", "extendleft")
+@of_list("remove", "discard")
+def _remove(machine: Machine, frame: Frame, target: List, args: list[Value], kwargs: dict[str, Value]) -> Value:
+    """The first item that is equal; where that is not known, nothing of the items is certain any more."""
+    if not args or target.open or not all(map(is_plain, (args[0], *target.items))):
+        target.items.clear()
+        target.open = target.open or "an unknown item was taken out"
+    elif args[0] in target.items:
+        target.items.remove(args[0])
+    return None
+
+
+@of_list("sort")
+def _sort(machine: Machine, frame: Frame, target: List, args: list[Value], kwargs: dict[str, Value]) -> Value:
+    descending = kwargs.get("reverse", False)
+    if target.open or "key" in kwargs or not isinstance(descending, bool) or not all(map(is_plain, target.items)):
+        return _changed(machine, frame, target, args, kwargs)
+    try:
+        target.items.sort(reverse=descending)
+    except TypeError:
+        return _changed(machine, frame, target, args, kwargs)
+    return None
+
+
+@of_list("rotate", "extendleft")
 def _changed(machine: Machine, frame: Frame, target: List, args: list[Value], kwargs: dict[str, Value]) -> Value:
     target.open = target.open or "changed in a way that is not followed"
     return None

@@ -10,7 +10,7 @@ from conv_lint import catalogue, ops
 from conv_lint.finding import Step
 from conv_lint.interpreter import arity, attributes, coverage, faults, locate, protocols, recall, tensors
 from conv_lint.interpreter.calls import Arguments, call_value, with_first
-from conv_lint.interpreter.machine import LayerCall, Machine
+from conv_lint.interpreter.machine import LayerCall, Machine, PythonRaise
 from conv_lint.interpreter.objects import (
     MISSING,
     Call,
@@ -263,6 +263,8 @@ def _run_layer(
         made_up = str(error).startswith("missing") and arity.passes_on_nothing(machine, frame, node)
         if isinstance(node, cst.Call) and not made_up and faults.is_certain(machine, frame):
             faults.report(machine, frame, node, catalogue.call_signature(layer=label, problem=str(error)))
+        if machine.catching and str(error).startswith("unexpected"):
+            raise PythonRaise("TypeError") from None
         return machine.unknown(f"{label}: {error}", frame, node)
     world = tensors.CallWorld(machine, frame, node, row.signature, module)
     values = {k: tensors.to_rule(machine, v) for k, v in module.attrs.items()}

@@ -184,15 +184,21 @@ def _open_registry(value: Value, path: str) -> None:
             value.home = path
 
 
+#: What the dict of ``globals()`` holds besides what has been asked for.
+NAMES = "the names of a module"
+
+
 def registered(machine: Machine, registry: Dict, name: object) -> Value:
     """The function or class that a decorator puts into a registry under its own name, or :data:`MISSING`.
 
-    It stands in a file of the folder of the registry.
+    It stands in a file of the folder of the registry.  ``globals()`` is one, of the names of its own file.
     """
     if registry.home is None or not isinstance(name, str) or not name.isidentifier():
         return MISSING
     for namespace in list(machine.namespaces.values()):
         if namespace is not None and namespace.path == registry.home:
+            if registry.others == NAMES:
+                return namespace.get(name)
             module = machine.project.defines(os.path.dirname(registry.home), name)
             found = load(machine, f"{namespace.package}.{module}") if module is not None else None
             return found.get(name) if found is not None else MISSING

@@ -502,9 +502,9 @@ def both(one: Condition, two: Condition) -> Condition:
     return Condition(("and", one, two), one.reason)
 
 
-def _is_plain(value: Value) -> bool:
+def is_plain(value: Value) -> bool:
     """A number, a text, a tuple of them: equal to what Python says it is."""
-    return isinstance(value, (int, float, str)) or (type(value) is tuple and all(map(_is_plain, value)))
+    return isinstance(value, (int, float, str)) or (type(value) is tuple and all(map(is_plain, value)))
 
 
 def contains(machine: Machine, frame: Frame, item: Value, container: Value) -> Value:
@@ -532,7 +532,7 @@ def contains(machine: Machine, frame: Frame, item: Value, container: Value) -> V
         keys = list(container)
     if keys is None:
         return Condition(object(), "a search in something unknown")
-    if isinstance(container, Dict) and not container.maybe and _is_plain(item) and all(map(_is_plain, keys)):
+    if isinstance(container, Dict) and not container.maybe and is_plain(item) and all(map(is_plain, keys)):
         return item in container.items
     answers = [equal(machine, frame, item, key) for key in keys]
     if any(a is True for a in answers):

@@ -195,6 +195,17 @@ def _namedtuple(c: Context, name: Value, fields: Value, **more: Value) -> Value:
     return made
 
 
+@native("enum.Enum", "enum.IntEnum", "enum.StrEnum", "enum.Flag")
+def _enum(c: Context, name: Value, names: Value = None, **more: Value) -> Value:
+    """``Enum("Norm", "Batch Layer")``: its members count from 1."""
+    words = names.replace(",", " ").split() if isinstance(names, str) else items_of(c.machine, names)
+    if not isinstance(name, str) or words is None or not all(isinstance(w, str) for w in words):
+        return Unknown("an enum with unknown members")
+    made = Class(name, None, c.frame.tree, c.frame, (), kind="enum")
+    made.fields = {str(w): Instance(made, {"value": n, "name": w}) for n, w in enumerate(words, 1)}
+    return made
+
+
 @native("copy.deepcopy", "copy.copy", "torch.clone")
 def _copy(c: Context, value: Value, *more: Value) -> Value:
     if isinstance(value, (Tensor, Unknown)):

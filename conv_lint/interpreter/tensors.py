@@ -394,6 +394,9 @@ def attribute(machine: Machine, frame: Frame, node: cst.CSTNode | None, base: Te
     return Method(base, name)
 
 
+#: Why the device of a tensor is not known.
+DEVICE = "the device of a tensor"
+
 #: Methods that are answered here, because they need the value rather than its shape.
 METHODS = frozenset(
     {"astype", "copy", "size", "dim", "ndimension", "view", "item", "tolist", "numpy", "backward", "numel", "new"}

@@ -24,7 +24,7 @@ _OF_CALLABLES = frozenset("object type Hashable Callable FunctionType BuiltinFun
 _METHODS = {"Callable": "__call__", "Iterable": "__iter__", "Sized": "__len__", "Container": "__contains__"}
 
 
-@native("builtins.isinstance")
+@native("builtins.isinstance", "torch.jit.isinstance")
 def _isinstance(c: Context, value: Value, kind: Value) -> Value:
     kinds = kind if isinstance(kind, tuple) else kind.items if isinstance(kind, List) else (kind,)
     if isinstance(value, Choice):
