@@ -25,8 +25,9 @@ def bind(machine: Machine, frame: Frame, name: str, value: Value) -> None:
     elif kind == "nonlocal":
         scope = next((f for f in _enclosing(frame) if name in f.locals), frame)
     machine.journal.touch(scope)
+    if name in scope.arguments:
+        scope.first.setdefault(name, (*scope.arguments.pop(name), scope.locals.get(name)))
     scope.locals[name] = value
-    scope.arguments.pop(name, None)
 
 
 def _enclosing(frame: Frame) -> list[Frame]:

@@ -43,7 +43,7 @@ def decided(step: Step, name: str, value: object, user: Frame) -> Decided | None
         parameter = _parameter_in(expression, frame, value)
         if stop or parameter is None:
             return Decided(frame.place(expression), frame, parameter is not None)
-        given, caller = frame.arguments[parameter]
+        given, caller = frame.given(parameter, value) or (expression, frame)
         if frame.call is None:
             break
         if caller is None:
@@ -74,6 +74,7 @@ def _parameter_in(expression: cst.CSTNode, frame: Frame, value: object) -> str |
     else:
         parts = [expression.value] if isinstance(expression, cst.Name) else []
     held = {name for name in parts if name in frame.arguments and _has(frame.locals.get(name), value)}
+    held |= {name for name in parts if name in frame.first and frame.given(name, value) is not None}
     return held.pop() if len(held) == 1 else None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 from conv_lint import catalogue
 from conv_lint.dims import Expr, render
@@ -19,19 +19,30 @@ OF_JOINS = (catalogue.broadcast, catalogue.concatenate)
 def news(findings: Iterable[Finding]) -> list[Finding]:
     """The findings without those that only follow from an earlier one."""
     kept: list[Finding] = []
-    failed: set[object] = set()
+    failed: dict[object, object] = {}
     pairs: set[object] = set()
     for finding in findings:
-        pair = _pair(finding)
-        if not (pair in pairs or (_is_dark(finding) and hangs_on(finding, failed))):
+        pair, numbers = _pair(finding), _numbers(finding)
+        # A norm passes on what it cannot take: it is said once, by the norm.
+        passed_on = {one for one, number in failed.items() if number in numbers}
+        if not (pair in pairs or (_is_dark(finding) and hangs_on(finding, failed)) or hangs_on(finding, passed_on)):
             kept.append(finding)
-        failed.add(call(finding.scene))
+        is_norm = finding.report.rule is catalogue.norm_size
+        failed.setdefault(call(finding.scene), finding.report.facts.get("given") if is_norm else None)
         if pair is not None:
             pairs.add(pair)
     return kept
 
 
-def hangs_on(finding: Finding, failed: set[object]) -> bool:
+def _numbers(finding: Finding) -> set[object]:
+    """The numbers that a finding says a tensor has, or wants it to have."""
+    facts = finding.report.facts
+    target = facts.get("target")
+    found = {facts.get(name) for name in ("given", "a", "b") if isinstance(facts.get(name), int)}
+    return found | {n for n in (target if isinstance(target, (tuple, list)) else ()) if isinstance(n, int)}
+
+
+def hangs_on(finding: Finding, failed: Container[object]) -> bool:
     """Has one of these calls made what a finding is about?"""
     return any(call(step.scope) in failed for step in steps(finding.trail))
 

@@ -13,7 +13,7 @@ from conv_lint.finding import Place, Step
 from conv_lint.interpreter.follows import steps
 from conv_lint.interpreter.objects import Call, Frame, Instance
 from conv_lint.interpreter.unread import is_unread, overwritten
-from conv_lint.interpreter.ways import Scene, Scope, size_at
+from conv_lint.interpreter.ways import Scene, Scope, way_at
 from conv_lint.values import Tensor
 
 
@@ -97,11 +97,12 @@ def _assigned_to(frame: Frame, target: cst.CSTNode) -> cst.CSTNode | None:
 def passed(step: Step, axis: int, size: Dim) -> Iterator[tuple[Instance, Place]]:
     """The modules through which a size came unchanged, the last one first, each with the last call in its function."""
     seen: set[int] = set()
-    for point in reversed(list(step.way())):
-        if size_at(point, axis) != size or not isinstance(point.scope, Scope):
+    for point in way_at(step, axis):
+        scope = point.step.scope
+        if point.size != size or not isinstance(scope, Scope):
             return
-        node = point.scope.node
-        for frame in point.scope.frame.stack():
+        node = scope.node
+        for frame in scope.frame.stack():
             module = frame.self_value
             if isinstance(module, Instance) and module.is_module and id(module) not in seen and node is not None:
                 seen.add(id(module))

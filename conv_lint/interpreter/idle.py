@@ -14,7 +14,7 @@ from conv_lint.interpreter.forgotten import dropped_tensors, overwritten_tensors
 from conv_lint.interpreter.judge import Judge, child_of, gives_of, is_idle, size_of, takes_of
 from conv_lint.interpreter.objects import Instance
 from conv_lint.interpreter.unread import is_unread
-from conv_lint.interpreter.ways import Scope, size_at
+from conv_lint.interpreter.ways import Scope, order_of, size_at
 from conv_lint.values import Tensor
 
 CATS = ("torch.cat", "torch.concat", "torch.concatenate")
@@ -72,7 +72,9 @@ class Idle(Judge):
         for module, place in passed(self.finding.trail[0], axis, self.given):
             for name, other in module.children():
                 is_own = other.owner is not None and other.owner[0] is module
-                if is_own and is_idle(other) and takes_of(other) == self.given and self.makes(other) == self.takes:
+                if not is_own or not is_idle(other) or takes_of(other) != self.given:
+                    continue
+                if self.takes in (gives_of(other), self.makes(other)):
                     return self.moved(place, f"self.{name}(...) around it, which is never called")
         return None
 
@@ -156,12 +158,11 @@ class Idle(Judge):
         """A permutation that leaves the order as it is."""
         for step in steps(self.finding.trail):
             scope = step.scope
-            if not isinstance(scope, Scope) or scope.op is None or not scope.op.name.endswith(".permute"):
+            if not isinstance(scope, Scope) or scope.op is None or step.place is None:
                 continue
-            order = scope.op.args.get("dims")
-            order = order[0] if isinstance(order, tuple) and len(order) == 1 else order
-            if isinstance(order, (tuple, list)) and list(order) == list(range(len(order))) and step.place is not None:
-                return self.moved(step.place, "another order in it, this one changes nothing")
+            order = order_of(scope.op, tuple.__len__(step.shape))
+            if order is not None and order == list(range(len(order))):
+                return self.moved(step.place, self.written("another order in it, this one changes nothing"))
         return None
 
     def unattached(self) -> Finding | None:
@@ -185,7 +186,9 @@ class Idle(Judge):
         while True:
             for name, value in frame.locals.items():
                 is_meant = isinstance(value, int) and (value > FEW or _CHANNELS.search(name) is not None)
-                if value == self.given and not isinstance(value, bool) and is_meant and is_unread(frame, name):
+                if value != self.given or isinstance(value, bool) or len(name) == 1 or not is_meant:
+                    continue  # a name of one letter counts something
+                if is_unread(frame, name):
                     return self.moved(frame.place(node), f"{name}, which is never used")
             if frame.call is None:
                 return None

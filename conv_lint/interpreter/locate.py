@@ -48,7 +48,7 @@ def report_argument(
     makers: list[Place] = []
     made = layer.layer.call if layer is not None and layer.layer is not None else None
     if made is not None and at is not None:
-        places += _written(made, at, signature, stop)
+        places += _written(made, at, signature, stop, report.facts.get("takes"))
         makers = list(_calls(made.frame))
         if any(place.file.path == machine.tree.path for place in places) or not _is_ready_made(makers, machine):
             places, makers = [*places, *makers], []
@@ -177,12 +177,12 @@ def _is_own(repair: Repair, module: object) -> bool:
     return isinstance(node, cst.Integer) or (isinstance(node, cst.Call) and repair.window.follows)
 
 
-def _written(made: Call, at: str, signature: Signature | None, stop: object) -> list[Place]:
+def _written(made: Call, at: str, signature: Signature | None, stop: object, value: object) -> list[Place]:
     """The argument of a construction, followed to where it was written; the construction itself if it was not given."""
     expression = argument_node(made.node, at, signature)
     if expression is None:
         return [made.frame.place(made.node)]
-    return _followed(expression, made.frame, stop)
+    return _followed(expression, made.frame, stop, value)
 
 
 def _keep(
@@ -196,13 +196,13 @@ def _keep(
         machine.report(Finding(report, own[0], trail, others, scene))
 
 
-def _followed(expression: cst.CSTNode, frame: Frame, stop: object) -> list[Place]:
+def _followed(expression: cst.CSTNode, frame: Frame, stop: object, value: object = None) -> list[Place]:
     """The expression, and what callers wrote for it if it is a mere parameter; the outermost first."""
     places = [frame.place(expression)]
-    while isinstance(expression, cst.Name) and expression.value in frame.arguments:
+    while isinstance(expression, cst.Name) and (given := frame.given(expression.value, value)) is not None:
         if frame is stop or (stop is not None and frame.self_value is stop):
             break
-        expression, caller = frame.arguments[expression.value]
+        expression, caller = given
         if caller is None:
             assert frame.function is not None
             places.append(Place(frame.function.tree, expression))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -11,11 +12,12 @@ import libcst as cst
 from conv_lint import catalogue
 from conv_lint.dims import product
 from conv_lint.finding import CALL, Finding, Origin, Step
-from conv_lint.interpreter.follows import steps
+from conv_lint.interpreter.follows import OF_JOINS, steps
 from conv_lint.interpreter.idle import CATS
-from conv_lint.interpreter.judge import Judge, size_of, takes_of
+from conv_lint.interpreter.judge import OF_CHANNELS, Judge, size_of, takes_of
 from conv_lint.interpreter.meant import calls_of_siblings, patches, uneven_pool
-from conv_lint.interpreter.objects import Frame, Instance
+from conv_lint.interpreter.misnamed import misnamed, parameters_of
+from conv_lint.interpreter.objects import Call, Frame, Instance
 from conv_lint.interpreter.sides import maker, of_a_consumer, of_a_list, of_a_name, of_a_producer, of_a_sum
 from conv_lint.interpreter.smallest import smallest
 from conv_lint.interpreter.swaps import of_another_rank, swapped
@@ -24,6 +26,8 @@ from conv_lint.interpreter.ways import Scene, Scope, size_at
 from conv_lint.ops.rule import origin
 from conv_lint.values import Tensor
 
+#: So many layers on the way of a tensor are looked at for a wrong argument.
+MOST_LAYERS = 12
 #: Layers whose weight a function may be given, and their argument that has decided what it takes.
 _SHARED = ("Linear", "Conv1d", "Conv2d", "Conv3d")
 _OF_WEIGHTS = {catalogue.input_channels.code: "in_channels", catalogue.input_features.code: "in_features"}
@@ -60,6 +64,29 @@ class Made(Judge):
             return None
         name = cst.Module([]).code_for_node(node.func)
         return self.moved(frame.place(node), f"another layer than {name}, which has run on {self.takes} before", frame)
+
+    def misnamed(self) -> Finding | None:
+        """``nn.Conv2d(cin, cout, kernel_size=bias)``, or ``Block(heads, heads)`` of ``(dim, heads)``, on the way."""
+        is_of_channels, rule = None, self.finding.report.rule
+        if rule in OF_CHANNELS:
+            is_of_channels = True
+        elif rule in OF_JOINS:
+            is_of_channels = self.axis() == 1 - len(_sizes(self.finding.report.facts.get("left")))
+        for call, parameters in self._constructions():
+            for found in misnamed(call, parameters):
+                if is_of_channels is None or found.is_of_channels == is_of_channels:
+                    return self.moved(found.place, self.written(found.fix), found.frame)
+        return None
+
+    def _constructions(self) -> Iterator[tuple[Call, tuple[str, ...]]]:
+        """Where the layer that failed, and then those on the way to it, were made, and what their classes take."""
+        scene = self.scene
+        if scene.layer is None and scene.node is not None:
+            yield Call(scene.node, scene.frame), parameters_of(scene.node)
+        on_way = (s.scope.layer for s in steps(self.finding.trail) if isinstance(s.scope, Scope))
+        for layer in itertools.islice((scene.layer, *on_way), MOST_LAYERS):
+            if layer is not None and layer.layer is not None:
+                yield layer.layer.call, layer.layer.row.signature.positional
 
     def pool(self) -> Finding | None:
         """A pool to ``(1, 2)`` pixels before a layer that takes one feature per channel."""
@@ -107,7 +134,7 @@ class Made(Judge):
         return self._odd_features(target, trail[0])
 
     def _odd_features(self, target: Sequence[object], source: Step) -> Finding | None:
-        """``nn.Linear(dim, dim * 3 + 1)`` in front of ``reshape(B, N, 3, heads, dim // heads)``."""
+        """``nn.Linear(dim, dim * 3 + 1)`` in front of ``reshape(B, N, 3, heads, dim // heads)``, or one of ``dim``."""
         behind = target[len(source.shape) - 1 :]
         found = maker(source, -1, self.scene.frame)
         if found is None or not behind or not isinstance(found.size, int):
@@ -115,7 +142,10 @@ class Made(Judge):
         wanted = product(behind) if all(isinstance(n, int) and n > 0 for n in behind) else 0  # type: ignore[arg-type]
         values = [found.numbers.get(word) for word in found.words]
         fitting = [v for v in values if isinstance(v, int) and v > 1 and isinstance(wanted, int) and wanted % v == 0]
-        if not wanted or not fitting or any(found.size % v == 0 for v in fitting):
+        is_multiple = (
+            -1 in target and isinstance(wanted, int) and (wanted % found.size == 0 or found.size % max(wanted, 1) == 0)
+        )
+        if not wanted or ((not fitting or any(found.size % v == 0 for v in fitting)) and not is_multiple):
             return None
         fix = self.written(f"{found.name}={wanted} in {found.step.label}")
         return self.moved(found.decided.place, fix, found.decided.frame)
@@ -276,3 +306,7 @@ def _left_over(given: object, target: object) -> tuple[object, object]:
             two.remove(size)
     numbers = [s for s in (*one, *two) if isinstance(s, int) and s > 0]
     return (math.prod(one), math.prod(two)) if len(numbers) == len(one) + len(two) else (None, None)
+
+
+def _sizes(shape: object) -> tuple[object, ...]:
+    return tuple(shape) if isinstance(shape, tuple) else ()

@@ -53,9 +53,10 @@ class Frame(Mutable):
     """The names of one running function, class body or module.
 
     ``arguments``: for each parameter the expression that the caller wrote and the caller's frame (``None``: the
-    default, then the expression stands in the ``def``).  ``shape_names``: the sizes behind the names of its shape
-    annotations.  ``bound``: the tensors that were assigned to names, by the target, and ``dropped``: those that are the
-    value of a whole statement, by its expression (see ``forgotten.py``).
+    default, then the expression stands in the ``def``); ``first``: the same of those that have another value by now,
+    with the value that was given.  ``shape_names``: the sizes behind the names of its shape annotations.  ``bound``:
+    the tensors that were assigned to names, by the target, and ``dropped``: those that are the value of a whole
+    statement, by its expression (see ``forgotten.py``).
     """
 
     tree: Tree
@@ -66,6 +67,7 @@ class Frame(Mutable):
     self_value: Value = None
     locals: dict[str, Value] = field(default_factory=dict)
     arguments: dict[str, tuple[cst.CSTNode, Frame | None]] = field(default_factory=dict)
+    first: dict[str, tuple[cst.CSTNode, Frame | None, Value]] = field(default_factory=dict)
     pending: list[Pending] = field(default_factory=list)
     declared: dict[str, str] = field(default_factory=dict)
     shape_names: dict[str, Dim] = field(default_factory=dict)
@@ -83,6 +85,13 @@ class Frame(Mutable):
 
     def place(self, node: cst.CSTNode) -> Place:
         return Place(self.tree, node)
+
+    def given(self, name: str, value: object) -> tuple[cst.CSTNode, Frame | None] | None:
+        """What the caller wrote for a parameter; for one that has another value by now only if ``value`` was given."""
+        if name in self.arguments:
+            return self.arguments[name]
+        expression, caller, first = self.first.get(name, (None, None, None))
+        return (expression, caller) if expression is not None and first is not None and first == value else None
 
     def stack(self) -> Iterator[Frame]:
         """This frame and its callers."""

@@ -57,6 +57,10 @@ def _is_elsewhere(finding: Finding, scene: Scene) -> bool:
     return finding.place.node is not scene.node and finding.report.facts.get("fix") is not None
 
 
+#: What is wrong with the arguments of a layer by themselves.
+OF_ARGUMENTS = tuple(r for r in catalogue.RULES.values() if r.code.startswith("CONV1") and r.code < "CONV112")
+
+
 class _Judge(Idle, Made):
     """All that may speak for another place."""
 
@@ -73,7 +77,7 @@ class _Judge(Idle, Made):
                 self.overwritten,
                 self.skipped_before,
             ]
-            rules += [self.left_out, self.other_number]
+            rules += [self.left_out, self.other_number, self.misnamed]
             others = [
                 self.sibling,
                 self.reused,
@@ -88,16 +92,19 @@ class _Judge(Idle, Made):
             ]
             rules += [] if sure else others
         elif rule in OF_JOINS:
-            rules = [self.joined_batches, self.left_out, self.idle_order, self.unattached, self.patches, self.sum]
+            rules = [self.joined_batches, self.left_out, self.unattached, self.misnamed]
+            rules += [self.patches, self.sum]
         elif rule is catalogue.view_elements:
-            rules = [self.lonely, self.patches, self.viewed]
+            rules = [self.lonely, self.misnamed, self.patches, self.viewed]
         elif rule is catalogue.rank:
             rules = [self.another_rank]
         elif rule is catalogue.kernel_too_large:
-            rules = [self.too_small]
+            rules = [self.misnamed, self.too_small]
         elif rule is catalogue.loss_shapes:
             rules = [self.upsampled]
-        for run in (self.dropped, *rules):
+        elif rule in OF_ARGUMENTS:
+            rules = [self.misnamed]
+        for run in (self.dropped, self.idle_order, *rules):
             found = run()
             if found is not None:
                 tensors = (self.skipped_layer, self.other_tensor, self.overwritten, self.skipped_before)

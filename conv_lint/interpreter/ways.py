@@ -71,12 +71,8 @@ def way_at(step: Step, axis: int) -> list[Point]:
     return way
 
 
-def _before(point: Point) -> int:
-    """Where the axis stands in the input of a step."""
-    scope, count = point.step.scope, tuple.__len__(point.step.shape)
-    op = scope.op if isinstance(scope, Scope) else None
-    if op is None:
-        return point.axis
+def order_of(op: Op, count: int) -> list[int] | None:
+    """In which order a permutation or a transposition puts ``count`` dimensions; ``None`` for other operations."""
     order: Any
     if op.name.endswith(".permute"):
         order = op.args.get("dims")
@@ -84,12 +80,35 @@ def _before(point: Point) -> int:
     elif op.name.endswith((".transpose", ".swapaxes", ".swapdims")):
         pair: list[Any] = [value for name, value in op.args.items() if name != "input"]
         if len(pair) != 2 or not all(isinstance(v, int) and -count <= v < count for v in pair):
-            return point.axis
+            return None
         order = list(range(count))
         order[pair[0]], order[pair[1]] = order[pair[1]], order[pair[0]]
     else:
-        return point.axis
+        return None
     if not isinstance(order, (tuple, list)) or len(order) != count or not all(isinstance(v, int) for v in order):
+        return None
+    return [axis % count for axis in order]
+
+
+#: What may put a dimension in another place, counted from the right, without changing it.
+_REGROUPS = (".view", ".reshape", ".flatten", ".unflatten", "nn.Flatten")
+
+
+def _before(point: Point) -> int:
+    """Where the axis stands in the input of a step."""
+    scope, count = point.step.scope, tuple.__len__(point.step.shape)
+    op = scope.op if isinstance(scope, Scope) else None
+    if op is None:
         return point.axis
-    index: int = order[point.axis]
-    return index - count if index >= 0 else index
+    if op.name.endswith(_REGROUPS):
+        return _elsewhere(point)
+    order = order_of(op, count)
+    return order[point.axis] - count if order is not None and point.axis >= -count else point.axis
+
+
+def _elsewhere(point: Point) -> int:
+    """Where the one dimension of the same size stands in what was regrouped; the same place if there are several."""
+    size, parents = point.size, point.step.parents
+    before = tuple(tuple.__iter__(parents[0].shape)) if parents else ()
+    found = [axis - len(before) for axis, other in enumerate(before) if other == size]
+    return found[0] if len(found) == 1 else point.axis
