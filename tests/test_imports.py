@@ -32,6 +32,23 @@ else:
     from ._lazy import Lazy, structure_of
     sys.modules[__name__] = Lazy(__name__, structure_of(__file__))
 """
+#: The same with another way to ask for it, and parts that need something that may not be there.
+LAZY_TOO = """
+from typing import TYPE_CHECKING
+from ._lazy import Lazy
+SLOW = False
+if TYPE_CHECKING or SLOW:
+    try:
+        if not nobody_knows():
+            raise ImportError()
+    except ImportError:
+        pass
+    else:
+        from .blocks import Block
+else:
+    import sys
+    sys.modules[__name__] = Lazy(__name__, globals()["__file__"])
+"""
 #: Walks a folder that nobody knows, as the lazy packages do.
 LAZY_HELP = """
 import os
@@ -69,6 +86,7 @@ def package(folder: Path, **files: str) -> None:
     "files",
     [
         {"__init__": LAZY, "_lazy": LAZY_HELP, "blocks": BLOCK},
+        {"__init__": LAZY_TOO, "_lazy": LAZY_HELP, "blocks": BLOCK},
         {"__init__": "from .a import *\n", "a": "from .b import *\n", "b": BLOCK},
         {"__init__": "from .other import *\nfrom .b import *\n", "other": HEAD + "Block_ = 1\n", "b": BLOCK},
         {"__init__": "from .b import *\nfrom .a import *\n", "a": '__all__ = ["x"]\nx = Block = 1\n', "b": BLOCK},
@@ -84,7 +102,7 @@ def package(folder: Path, **files: str) -> None:
             "b": BLOCK,
         },
     ],
-    ids=["lazy", "chain", "the one that has it", "not exported", "circle", "renamed", "exported later"],
+    ids="lazy|lazy in parts|chain|the one that has it|not exported|circle|renamed|exported later".split("|"),
 )
 def test_a_name_of_a_package(tmp_path: Path, files: dict[str, str], channels: int, expected: list[str]) -> None:
     package(tmp_path, **files)

@@ -90,6 +90,23 @@ def _like_torch(c: Context, value: Value = (), *values: Value, **more: Value) ->
     return c.call_torch(_OF_ARRAYS[c.name], value, *values, *([given] if given is not None else []), **more)
 
 
+@native("numpy.atleast_1d")
+def _at_least_one(c: Context, value: Value) -> Value:
+    """A number, or a list of numbers, as an array of one dimension at least."""
+    if isinstance(value, (int, float)):
+        return c.call_torch("torch.tensor", List([value]))
+    return c.call_torch("torch.tensor", value) if isinstance(value, (List, tuple)) else Unknown("an array")
+
+
+@native("numpy.any", "numpy.all")
+def _any(c: Context, value: Value, *values: Value, **more: Value) -> Value:
+    if isinstance(value, Tensor) and isinstance(value.numbers, list) and not values and not more:
+        flat = [n for n in value.numbers if not isinstance(n, list)]
+        if len(flat) == len(value.numbers):
+            return any(flat) if c.name == "numpy.any" else all(flat)
+    return Unknown("a test of an array")
+
+
 @native("numpy.repeat")
 def _repeat(c: Context, value: Value, repeats: Value = 1, axis: Value = None) -> Value:
     return c.call_torch("torch.repeat_interleave", value, repeats, axis) if isinstance(value, Tensor) else Unknown("?")

@@ -119,8 +119,12 @@ def run_augmented(machine: Machine, frame: Frame, node: cst.AugAssign) -> None:
     assign(machine, frame, node.target, augmented(machine, frame, node, left, right))
 
 
-def entered(machine: Machine, value: Value) -> Value:
-    """What ``with value as name`` binds."""
+def entered(machine: Machine, frame: Frame, value: Value) -> Value:
+    """What ``with value as name`` binds: what ``__enter__`` returns, or what a generator yields first."""
+    if isinstance(value, Iter) and value.items:
+        return value.items[0]
+    if isinstance(value, Instance) and protocols.has(value, "__enter__"):
+        return protocols.run(machine, frame, value, "__enter__")
     return value if isinstance(value, (Instance, Tensor)) else Unknown("a context manager")
 
 

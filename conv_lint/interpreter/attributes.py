@@ -263,6 +263,8 @@ def _of_super(machine: Machine, frame: Frame, base: Super, name: str) -> Value:
         value = receiver.find(name, after=base.after)
         if name == "__new__" and not isinstance(value, Function):
             return Native("__new__", lambda c, cls=receiver, *_: Instance(cls))
+        if name == "__init_subclass__" and not isinstance(value, Function):
+            return Native(name, lambda c, *_: None)
         return BoundMethod(receiver, value) if isinstance(value, Function) and value.kind == "class" else value
     if not isinstance(receiver, Instance) or not isinstance(receiver.cls, Class):
         return Unknown("super() of something unknown")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import libcst as cst
 
 from conv_lint.interpreter import recall
-from conv_lint.interpreter.calls import Arguments, run_function, with_first
+from conv_lint.interpreter.calls import Arguments, evaluate_arguments, run_function, with_first
 from conv_lint.interpreter.decorators import decorate
-from conv_lint.interpreter.machine import Machine
+from conv_lint.interpreter.machine import Machine, PythonRaise
 from conv_lint.interpreter.objects import HELD, MISSING, Call, Class, Frame, Function, Inherited, Instance
 from conv_lint.values import Dict, External, List, Unknown, Value
 
@@ -29,7 +31,25 @@ def make_class(machine: Machine, frame: Frame, node: cst.ClassDef) -> Value:
         made.fields = {n: _member(made, n, v) for n, v in made.attrs.items() if not isinstance(v, Function)}
     elif made.kind == "namedtuple":
         made.fields = fields_of(machine, made)
+    _tell_bases(machine, frame, made, node)
     return decorate(machine, frame, node, made)
+
+
+def _tell_bases(machine: Machine, frame: Frame, made: Class, node: cst.ClassDef) -> None:
+    """``__init_subclass__`` of a base class, with the keywords of the class statement; it often keeps a registry.
+
+    What such a registry holds is not known: the files of further classes may not have been read.
+    """
+    if "__init_subclass__" in made.attrs:
+        for value in made.attrs.values():
+            if isinstance(value, (List, Dict)):
+                value.open = value.open or "is filled by classes that derive from another"
+    told = made.find("__init_subclass__", after=made)
+    if isinstance(told, Function):
+        with machine.doubting(), contextlib.suppress(PythonRaise):
+            run_function(
+                machine, frame, node, told, with_first(evaluate_arguments(machine, frame, node.keywords), made)
+            )
 
 
 def _kind(made: Class) -> str:

@@ -70,8 +70,10 @@ def _of_function(machine: Machine, frame: Frame, name: str, value: Function) -> 
             return Property(before.getter, value) if isinstance(before, Property) else value
         case "lru_cache" | "cache":
             value.known = {}
-        case "contextmanager" | "asynccontextmanager" | "overload":
-            return Unknown("a context manager")
+        case "contextmanager" | "asynccontextmanager":
+            return value  # a generator: ``with`` takes what it yields first
+        case "overload":
+            return Unknown("one form of a function")
         case _:
             return None
     return value

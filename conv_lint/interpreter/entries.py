@@ -310,7 +310,9 @@ def feed(machine: Machine, frame: Frame, module: Instance, inputs: Iterable[Valu
             return None
         arguments.args = [new_input("x", frame, None)]
     arguments.nodes = [None] * len(arguments.args)
-    node = made.node if isinstance(made := module.cls, Class) else None
+    node: cst.CSTNode | None = made.node if isinstance(made := module.cls, Class) else None
+    if node is None and module.call is not None and module.call.frame.tree is machine.tree:
+        node = module.call.node  # a container of torch's: where it was made
     if machine.models is None or inputs is not None or not _is_image(arguments):
         return call_with(machine, frame, node, module, arguments)
     return _observed(machine, module, arguments, lambda: call_with(machine, frame, node, module, arguments))

@@ -130,8 +130,33 @@ def out_of_range(machine: Machine, frame: Frame, node: cst.CSTNode, base: Value,
         return False
     name = shown(frame, node.value)
     last = f"{name}[{count - 1}]" if count and name != "it" else None
-    report(machine, frame, node, catalogue.index_range(index=index, name=name, count=_items(count), last=last))
+    writer, place = _too_short(frame, node.value, index, count) or (frame, node)
+    report(machine, writer, place, catalogue.index_range(index=index, name=name, count=_items(count), last=last))
     return True
+
+
+def _too_short(frame: Frame, node: cst.BaseExpression, index: int, count: int) -> tuple[Frame, cst.CSTNode] | None:
+    """The list that a caller has written with too few items, where another call of the same writes enough of them:
+    ``ResNet(Bottleneck, [3, 4, 6])`` beside ``ResNet(BasicBlock, [2, 2, 2, 2])``."""
+    while frame.parent is not None and frame.parent.function is frame.function is not None:
+        frame = frame.parent  # out of a comprehension
+    given = frame.given(node.value, None) if isinstance(node, cst.Name) else None
+    call = frame.call.node if frame.call is not None else None
+    if given is None or given[1] is None or not isinstance(call, cst.Call) or _length(given[0]) != count:
+        return None
+    position = next((i for i, a in enumerate(call.args) if a.value is given[0]), None)
+    if position is None:
+        return None
+    others = (n for n in walk(given[1].tree.module) if isinstance(n, cst.Call) and n.func.deep_equals(call.func))
+    lengths = (_length(other.args[position].value) for other in others if len(other.args) > position)
+    return (given[1], given[0]) if any(length is not None and length > index for length in lengths) else None
+
+
+def _length(node: cst.CSTNode) -> int | None:
+    """How many items a list or tuple is written with."""
+    if not isinstance(node, (cst.List, cst.Tuple)) or any(isinstance(e, cst.StarredElement) for e in node.elements):
+        return None
+    return len(node.elements)
 
 
 def missing_key(machine: Machine, frame: Frame, node: cst.CSTNode, base: Value, key: object, keys: list[Value]) -> bool:

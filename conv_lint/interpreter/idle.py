@@ -74,8 +74,10 @@ class Idle(Judge):
                 is_own = other.owner is not None and other.owner[0] is module
                 if not is_own or not is_idle(other) or takes_of(other) != self.given:
                     continue
-                if self.takes in (gives_of(other), self.makes(other)):
+                if self.makes(other) == self.takes:
                     return self.moved(place, f"self.{name}(...) around it, which is never called")
+                if gives_of(other) == self.takes:  # of a tensor of another rank
+                    return self.moved(place, f"self.{name} first, which is never called")
         return None
 
     def other_tensor(self) -> Finding | None:
@@ -102,7 +104,7 @@ class Idle(Judge):
     def dropped(self) -> Finding | None:
         """``x.view(-1, 576)`` as a statement, which leaves ``x`` as it is."""
         for lost in dropped_tensors(self.scene, self.finding.trail):
-            return self.moved(lost.place, f"{lost.name} = {lost.meant}, its result is lost here")
+            return self.moved(lost.place, self.written(f"{lost.name} = {lost.meant}, its result is lost here"))
         return None
 
     def left_out(self) -> Finding | None:

@@ -115,7 +115,7 @@ class Judge:
 
     def written(self, fix: str | None) -> str | None:
         """What to write, in the words that the message of the rule asks for."""
-        return f"write {fix}" if fix and self.finding.report.rule is catalogue.view_elements else fix
+        return f"write {fix}" if fix and "; {fix}" in self.finding.report.rule.template else fix
 
 
 def child_of(module: Instance, layer: Instance | None) -> tuple[str, Instance] | None:

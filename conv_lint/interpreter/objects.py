@@ -202,7 +202,7 @@ _PLAIN_BASES = frozenset({"object", "abc.ABC", "typing.Generic", "typing.Protoco
 
 def is_module_name(name: str) -> bool:
     """Is it a class of torch.nn, or of a library whose base class is one?"""
-    if name.startswith("einops.layers."):
+    if name.startswith("einops.layers.") or name == "torch.jit.ScriptModule":
         return True
     return (
         name.startswith("torch.nn.") and not name.startswith(("torch.nn.functional", "torch.nn.init", "torch.nn.Param"))

@@ -8,6 +8,7 @@ that keeps the size; the stride that the other way has.  A repair counts if no o
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -132,7 +133,7 @@ class _Trial:
         self.user = user
         self.places: dict[tuple[int, str], Decided | None] = {}
         if self.fork is not None:
-            start = self.fork.size
+            start = next((size for size in (self.fork.size, *_unchanged(self.mine)) if size is not None), None)
             self.start = self.other_start = start if start is not None else dims.unknown(1)
         else:
             # Two inputs of their own: nothing says that they are alike, but a repair may still make them so.
@@ -221,6 +222,12 @@ def _behind(way: Sequence[Point], fork: Point | None) -> list[Point]:
             break
         points.append(point)
     return points[::-1]
+
+
+def _unchanged(points: Sequence[Point]) -> Iterator[Dim | None]:
+    """The sizes behind the steps before the first that may change them: a norm or an activation of an input whose own
+    size was not written down."""
+    return (point.size for point in itertools.takewhile(lambda p: window_of(p) is None, points))
 
 
 def _run(points: Sequence[Point], start: Dim, changed: Mapping[int, Window]) -> Dim | None:

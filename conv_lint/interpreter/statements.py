@@ -123,16 +123,24 @@ def _if(
 
     if isinstance(truth, Condition):
         return machine.branch(frame, truth, then, other)
-    if not truth and dotted(node.test).endswith("TYPE_CHECKING"):
-        _import_for_types(machine, frame, node.body)
+    if not truth and _is_for_types(node.test):
         if isinstance(node.orelse, cst.Else) and any(map(_replaces_module, suite(node.orelse.body))):
-            return None
+            return then()
+        _import_for_types(machine, frame, node.body)
     return then() if truth else other()
 
 
+def _is_for_types(test: cst.BaseExpression) -> bool:
+    """``TYPE_CHECKING``, or ``TYPE_CHECKING or SLOW_IMPORT``."""
+    if isinstance(test, cst.BooleanOperation) and isinstance(test.operator, cst.Or):
+        return _is_for_types(test.left) or _is_for_types(test.right)
+    return dotted(test).endswith("TYPE_CHECKING")
+
+
 def _import_for_types(machine: Machine, frame: Frame, body: cst.BaseSuite) -> None:
-    """The imports under ``if TYPE_CHECKING``: where a package loads its parts when they are asked for, they say from
-    where; elsewhere only annotations use them.
+    """The imports under ``if TYPE_CHECKING``, which only annotations use.
+
+    Where a package loads its parts when they are asked for, the whole branch says from where.
     """
     for line in suite(body):
         if isinstance(line, cst.SimpleStatementLine) and isinstance(line.body[0], (cst.Import, cst.ImportFrom)):
@@ -149,7 +157,7 @@ def _with(machine: Machine, frame: Frame, node: cst.With) -> Flow | None:
         value = evaluate(machine, frame, item.item)
         expects_error = expects_error or _expects_error(item.item)
         if item.asname is not None:
-            assign.assign(machine, frame, item.asname.name, assign.entered(machine, value))
+            assign.assign(machine, frame, item.asname.name, assign.entered(machine, frame, value))
     if not expects_error:
         with machine.doubting() if any(_may_swallow(i.item) for i in node.items) else contextlib.nullcontext():
             return execute_block(machine, frame, suite(node.body))
