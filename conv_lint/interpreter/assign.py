@@ -204,7 +204,14 @@ def _wrong_count(machine: Machine, frame: Frame, node: cst.CSTNode, value: Value
 def _set_attribute(machine: Machine, frame: Frame, base: cst.BaseExpression, name: str, value: Value) -> None:
     from conv_lint.interpreter.expressions import evaluate
 
-    attributes.set_attribute(machine, frame, evaluate(machine, frame, base), name, value)
+    target = machine.resolve(evaluate(machine, frame, base))
+    if isinstance(target, Instance) and target.layer is not None and name in OF_WEIGHTS:
+        target.edited[name] = frame.place(base)
+    attributes.set_attribute(machine, frame, target, name, value)
+
+
+#: Numbers of a layer that only say how its weight was made.
+OF_WEIGHTS = frozenset({"in_channels", "out_channels", "in_features", "out_features", "num_features"})
 
 
 def _set_item(machine: Machine, frame: Frame, target: cst.Subscript, value: Value) -> None:

@@ -24,7 +24,7 @@ from conv_lint.interpreter.objects import (
 )
 from conv_lint.interpreter.portraits import names_in
 from conv_lint.interpreter.sequences import items_of, members, stream_of
-from conv_lint.values import Choice, Condition, Dict, External, Iter, List, Stream, Tensor, Unknown, Value
+from conv_lint.values import Choice, Condition, Dict, External, Iter, List, Stream, Tensor, Unknown, Value, any_shape
 
 
 @native("builtins.len")
@@ -114,6 +114,8 @@ def _next(c: Context, value: Value, default: Value = MISSING) -> Value:
         return value.items[value.position - 1]
     if isinstance(value, Stream):
         return value.item
+    if isinstance(value, Iter) and value.open == parameters.OPEN:
+        return Tensor(any_shape("a parameter of a model"), dtype="float")
     return Unknown("the next item of something unknown")
 
 

@@ -311,8 +311,8 @@ def feed(machine: Machine, frame: Frame, module: Instance, inputs: Iterable[Valu
         arguments.args = [new_input("x", frame, None)]
     arguments.nodes = [None] * len(arguments.args)
     node: cst.CSTNode | None = made.node if isinstance(made := module.cls, Class) else None
-    if node is None and module.call is not None and module.call.frame.tree is machine.tree:
-        node = module.call.node  # a container of torch's: where it was made
+    if module.torch_name == "torch.nn.Sequential" and module.call is not None and isinstance(module.cls, External):
+        node = module.call.node if module.call.frame.tree is machine.tree else None  # where it was made
     if machine.models is None or inputs is not None or not _is_image(arguments):
         return call_with(machine, frame, node, module, arguments)
     return _observed(machine, module, arguments, lambda: call_with(machine, frame, node, module, arguments))

@@ -8,11 +8,12 @@ from dataclasses import replace
 
 import libcst as cst
 
-from conv_lint.finding import Finding, Place, Step
+from conv_lint.finding import Finding, Origin, Place, Step
 from conv_lint.interpreter.follows import OF_JOINS, steps
 from conv_lint.interpreter.forgotten import dropped_tensors, overwritten_tensors, passed, unattached
-from conv_lint.interpreter.judge import Judge, child_of, gives_of, is_idle, size_of, takes_of
+from conv_lint.interpreter.judge import TAKES, Judge, child_of, gives_of, is_idle, size_of, takes_of
 from conv_lint.interpreter.objects import Instance
+from conv_lint.interpreter.sides import GIVES
 from conv_lint.interpreter.unread import is_unread
 from conv_lint.interpreter.ways import Scope, order_of, size_at
 from conv_lint.values import Tensor
@@ -105,6 +106,19 @@ class Idle(Judge):
         """``x.view(-1, 576)`` as a statement, which leaves ``x`` as it is."""
         for lost in dropped_tensors(self.scene, self.finding.trail):
             return self.moved(lost.place, self.written(f"{lost.name} = {lost.meant}, its result is lost here"))
+        return None
+
+    def edited(self) -> Finding | None:
+        """``model.conv1.in_channels = 1`` leaves the weight of the layer as it was made."""
+        source = self.finding.report.facts.get("source")
+        step = source.step if isinstance(source, Origin) else None
+        maker = step.scope.layer if step is not None and isinstance(step.scope, Scope) else None
+        for layer, names in ((self.scene.layer, TAKES), (maker, GIVES)):
+            for name in names if layer is not None else ():
+                if layer is not None and name in layer.edited:
+                    return self.moved(
+                        layer.edited[name], f"a new layer here, setting {name} leaves the weight as it is"
+                    )
         return None
 
     def left_out(self) -> Finding | None:

@@ -249,6 +249,19 @@ class Made(Judge):
                 return self.moved(made.place, "dim=1 in it")
         return None
 
+    def joined_elsewhere(self) -> Finding | None:
+        """A concatenation along another dimension, of tensors that have what is needed together."""
+        axis = self.axis()
+        for step in steps(self.finding.trail) if axis is not None else ():
+            scope = step.scope
+            if not isinstance(scope, Scope) or scope.op is None or scope.op.name not in CATS or step.place is None:
+                continue
+            sizes = [size_at(parent, axis or 0) for parent in step.parents]
+            known = [size for size in sizes if isinstance(size, int)]
+            if step.made != axis and len(known) == len(sizes) > 1 and sum(known) == self.takes:
+                return self.moved(step.place, f"dim={tuple.__len__(step.shape) + (axis or 0)} in it")
+        return None
+
     def layout(self) -> Finding | None:
         """A permutation that puts another dimension where the channels belong."""
         source = self.finding.report.facts.get("source")

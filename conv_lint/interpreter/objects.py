@@ -255,7 +255,8 @@ class Instance(Mutable):
     ``cls``: a :class:`Class`, or the :class:`External` name of a torch.nn class.  ``open``: a reason if it may have
     attributes that are not known.  ``owner``: the module that holds it first, and under which name.
     ``called``: whether the program itself has called it; ``fitted``: whether it has run to its end.  ``parallel``:
-    whether it was wrapped by DataParallel, which is followed as the model itself.  ``portrait``: its description, kept
+    whether it was wrapped by DataParallel, which is followed as the model itself.  ``edited``: where a number of
+    a layer was set after it was made, by its name.  ``portrait``: its description, kept
     while it does not change (see :mod:`conv_lint.interpreter.memory`).
     """
 
@@ -269,6 +270,7 @@ class Instance(Mutable):
     called: bool = False
     fitted: bool = False
     parallel: bool = False
+    edited: dict[str, Place] = field(default_factory=dict, repr=False)
     portrait: Any = field(default=None, repr=False)
     born: int = field(default_factory=birth, repr=False)
 

@@ -70,6 +70,7 @@ class _Judge(Idle, Made):
         rule = self.finding.report.rule
         if rule in OF_CHANNELS:
             rules = [
+                self.edited,
                 self.other_layer,
                 self.repeated_layer,
                 self.skipped_layer,
@@ -77,7 +78,7 @@ class _Judge(Idle, Made):
                 self.overwritten,
                 self.skipped_before,
             ]
-            rules += [self.left_out, self.other_number, self.misnamed]
+            rules += [self.joined_elsewhere, self.left_out, self.other_number, self.misnamed]
             others = [
                 self.sibling,
                 self.reused,
