@@ -222,7 +222,7 @@ class Condition(Unknown):
     ``offers``: a factory asks which of the things that it offers is wanted; not all of them suit each of its callers.
     """
 
-    __slots__ = ("depth", "key", "negated", "offers")
+    __slots__ = ("_hash", "depth", "key", "negated", "offers")
     depth: int
 
     def __init__(self, key: object, reason: str = "condition", negated: bool = False) -> None:
@@ -232,12 +232,15 @@ class Condition(Unknown):
         self.depth = depth if depth <= MAX_JOINED else 0
         self.key, self.negated = key if depth <= MAX_JOINED else object(), negated
         self.offers = False
+        self._hash: int | None = None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Condition) and self.negated == other.negated and self.key == other.key
 
     def __hash__(self) -> int:
-        return hash((self.key, self.negated))
+        if self._hash is None:  # of nested ones that are asked for again and again
+            self._hash = hash((self.key, self.negated))
+        return self._hash
 
     def inverse(self) -> Condition:
         made = Condition(self.key, self.reason, not self.negated)

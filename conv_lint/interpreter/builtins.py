@@ -112,6 +112,10 @@ def _next(c: Context, value: Value, default: Value = MISSING) -> Value:
         c.machine.journal.touch(value)
         value.position += 1
         return value.items[value.position - 1]
+    if isinstance(value, Iter) and not value.open and default is not MISSING:
+        return default
+    if isinstance(value, Iter) and not value.open and c.machine.catching:
+        raise PythonRaise("StopIteration")
     if isinstance(value, Stream):
         return value.item
     if isinstance(value, Iter) and value.open == parameters.OPEN:

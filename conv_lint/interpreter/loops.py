@@ -396,6 +396,10 @@ def _given_up(joined: object, before: object) -> object:
     return joined
 
 
+#: ``while True`` that has not ended after so many rounds waits for something that is not known, perhaps an exception.
+ENDLESS = 128
+
+
 def run_while(machine: Machine, frame: Frame, node: cst.While) -> Flow | None:
     from conv_lint.interpreter.expressions import evaluate, truth_of
 
@@ -411,7 +415,8 @@ def run_while(machine: Machine, frame: Frame, node: cst.While) -> Flow | None:
         if flow is not None:
             return _end(machine, frame, None) if flow.kind == "break" else flow
         returned = number >= LONG and len(frame.pending) - before > LONG
-        if returned or len([p for p in frame.pending if p.kind == "break"]) > broke:
+        endless = number >= ENDLESS and isinstance(node.test, cst.Name)
+        if returned or endless or len([p for p in frame.pending if p.kind == "break"]) > broke:
             # It may have left already: from here on the number of rounds is not known.
             return _unknown_rounds(machine, frame, lambda: _checked(machine, frame, node))
     return None
