@@ -247,6 +247,12 @@ class Condition(Unknown):
         made.offers = self.offers
         return made
 
+    def of_an_offer(self) -> Condition:
+        """The same condition where a factory asks it."""
+        made = Condition(self.key, self.reason, self.negated)
+        made.offers = True
+        return made
+
 
 class Choice(Unknown):
     """One of two values, by a condition: what a branch that was not decided leaves behind."""

@@ -402,7 +402,8 @@ class Machine:
         A side that raises is dropped; a side that returns (breaks, continues) is set aside until its function (its
         loop) ends.
         """
-        condition.offers = condition.offers or _is_of_a_factory(frame, condition)
+        if _is_of_a_factory(frame, condition):
+            condition = condition.of_an_offer()
         first = len(self.findings)
         one, after_one = self._side(condition, True, then)
         second = len(self.findings)
