@@ -19,19 +19,29 @@ OF_JOINS = (catalogue.broadcast, catalogue.concatenate)
 def news(findings: Iterable[Finding]) -> list[Finding]:
     """The findings without those that only follow from an earlier one."""
     kept: list[Finding] = []
-    failed: dict[object, object] = {}
+    failed: set[object] = set()
     pairs: set[object] = set()
     for finding in findings:
-        pair, numbers = _pair(finding), _numbers(finding)
-        # A norm passes on what it cannot take: it is said once, by the norm.
-        passed_on = {one for one, number in failed.items() if number in numbers}
-        if not (pair in pairs or (_is_dark(finding) and hangs_on(finding, failed)) or hangs_on(finding, passed_on)):
+        pair = _pair(finding)
+        if not (pair in pairs or (_is_dark(finding) and hangs_on(finding, failed))):
             kept.append(finding)
-        is_norm = finding.report.rule is catalogue.norm_size
-        failed.setdefault(call(finding.scene), finding.report.facts.get("given") if is_norm else None)
+        failed.add(call(finding.scene))
         if pair is not None:
             pairs.add(pair)
     return kept
+
+
+def passed_on(findings: Iterable[Finding]) -> set[int]:
+    """By their ids, the findings of a number that a norm before them could not take either, and has passed on."""
+    found: set[int] = set()
+    norms: dict[object, object] = {}
+    for finding in findings:
+        numbers = _numbers(finding)
+        if hangs_on(finding, {one for one, number in norms.items() if number in numbers}):
+            found.add(id(finding))
+        if finding.report.rule is catalogue.norm_size:
+            norms.setdefault(call(finding.scene), finding.report.facts.get("given"))
+    return found
 
 
 def _numbers(finding: Finding) -> set[object]:

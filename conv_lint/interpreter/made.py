@@ -250,7 +250,7 @@ class Made(Judge):
         return None
 
     def joined_elsewhere(self) -> Finding | None:
-        """A concatenation along another dimension, of tensors that have what is needed together."""
+        """A concatenation along another dimension, of tensors of one shape that have what is needed together."""
         axis = self.axis()
         for step in steps(self.finding.trail) if axis is not None else ():
             scope = step.scope
@@ -258,7 +258,8 @@ class Made(Judge):
                 continue
             sizes = [size_at(parent, axis or 0) for parent in step.parents]
             known = [size for size in sizes if isinstance(size, int)]
-            if step.made != axis and len(known) == len(sizes) > 1 and sum(known) == self.takes:
+            alike = len({tuple(tuple.__iter__(parent.shape)) for parent in step.parents}) == 1
+            if alike and step.made != axis and len(known) == len(sizes) > 1 and sum(known) == self.takes:
                 return self.moved(step.place, f"dim={tuple.__len__(step.shape) + (axis or 0)} in it")
         return None
 

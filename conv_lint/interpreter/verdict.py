@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from conv_lint import catalogue
 from conv_lint.finding import Finding
-from conv_lint.interpreter.follows import OF_JOINS, call, is_of_input, news
+from conv_lint.interpreter.follows import OF_JOINS, call, is_of_input, news, passed_on
 from conv_lint.interpreter.idle import Idle
 from conv_lint.interpreter.judge import OF_CHANNELS
 from conv_lint.interpreter.machine import Machine
@@ -26,7 +26,9 @@ def judged(machine: Machine) -> list[Finding]:
         groups.setdefault(_cause(finding), []).append(finding)
     wrong: set[object] = set()
     found = [finding for group in groups.values() for finding in _judged(group, machine, wrong)]
-    return [finding for finding in found if not is_of_input(finding, wrong)]
+    # What a norm has passed on is said once, by the norm, unless there is evidence for another place: then it is kept.
+    said = passed_on(machine.findings)
+    return [finding for finding in found if not is_of_input(finding, wrong) and id(finding) not in said]
 
 
 def _cause(finding: Finding) -> object:
