@@ -109,7 +109,9 @@ def _any(c: Context, value: Value, *values: Value, **more: Value) -> Value:
 
 @native("numpy.repeat")
 def _repeat(c: Context, value: Value, repeats: Value = 1, axis: Value = None) -> Value:
-    return c.call_torch("torch.repeat_interleave", value, repeats, axis) if isinstance(value, Tensor) else Unknown("?")
+    if not isinstance(value, Tensor):
+        return Unknown("made of an array that is not known")
+    return c.call_torch("torch.repeat_interleave", value, repeats, axis)
 
 
 @native("numpy.pad")

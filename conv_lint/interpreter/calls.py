@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -76,8 +75,6 @@ def evaluate_call(machine: Machine, frame: Frame, node: cst.Call) -> Value:
         _may_change(machine, function, arguments.others)
         faults.share(machine, [*arguments.args, *arguments.kwargs.values()])
         return machine.unknown(f"called with {arguments.open}", frame, node)
-    if isinstance(function, Function) and _only_speaks(function, arguments):
-        return Unknown("what a function that logs returns")
     arity.check(machine, frame, node, function, arguments)
     if kinds.refuse_arguments(machine, frame, node, function, arguments):
         return Unknown("a call that Python refuses")
@@ -85,18 +82,6 @@ def evaluate_call(machine: Machine, frame: Frame, node: cst.Call) -> Value:
     if isinstance(function, Method):
         in_place.follow(machine, frame, node, function, result)
     return result
-
-
-#: Functions of such a name tell somebody something.
-_SPEAKS = re.compile(r"(print|log|warn)(_\w+)?\Z|(\w+_)?(warning|warn_once|log_once|warning_once)\Z")
-
-
-def _only_speaks(function: Function, arguments: Arguments) -> bool:
-    """``print_log(f"building {name}", logger="current")``: nothing that a net is made of can hang on it."""
-    if function.owner is not None or _SPEAKS.match(function.name) is None:
-        return False
-    given = (*arguments.args, *arguments.kwargs.values())
-    return all(type(v) is Unknown or isinstance(v, (str, int, float, External, type(None))) for v in given)
 
 
 def _initializes(function: Value) -> bool:

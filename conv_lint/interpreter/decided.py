@@ -43,9 +43,10 @@ def decided(step: Step, name: str, value: object, user: Frame) -> Decided | None
         parameter = _parameter_in(expression, frame, value)
         if stop or parameter is None:
             return Decided(frame.place(expression), frame, parameter is not None)
-        given, caller = frame.given(parameter, value) or (expression, frame)
-        if frame.call is None:
+        written = frame.given(parameter, value)
+        if frame.call is None or written is None:
             break
+        given, caller = written
         if caller is None:
             return Decided(frame.call.frame.place(frame.call.node), frame.call.frame)
         expression, node, frame = given, frame.call.node, caller

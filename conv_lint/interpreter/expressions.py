@@ -180,6 +180,7 @@ def extend(machine: Machine, frame: Frame, target: List, node: cst.GeneratorExp)
     machine.journal.touch(target)
     reason = _rounds(machine, _inner(frame), node, node.for_in, target.items)
     target.open = target.open or reason
+    target.keep_within()
 
 
 def _rounds(machine: Machine, frame: Frame, node: Any, loop: cst.CompFor, out: list[Any]) -> str | None:

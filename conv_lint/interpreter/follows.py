@@ -36,8 +36,9 @@ def passed_on(findings: Iterable[Finding]) -> set[int]:
     found: set[int] = set()
     norms: dict[object, object] = {}
     for finding in findings:
-        numbers = _numbers(finding)
-        if hangs_on(finding, {one for one, number in norms.items() if number in numbers}):
+        numbers = _numbers(finding) if norms else set()
+        before = {one for one, number in norms.items() if number in numbers}
+        if before and hangs_on(finding, before):
             found.add(id(finding))
         if finding.report.rule is catalogue.norm_size:
             norms.setdefault(call(finding.scene), finding.report.facts.get("given"))

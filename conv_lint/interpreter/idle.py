@@ -114,11 +114,10 @@ class Idle(Judge):
         step = source.step if isinstance(source, Origin) else None
         maker = step.scope.layer if step is not None and isinstance(step.scope, Scope) else None
         for layer, names in ((self.scene.layer, TAKES), (maker, GIVES)):
-            for name in names if layer is not None else ():
-                if layer is not None and name in layer.edited:
-                    return self.moved(
-                        layer.edited[name], f"a new layer here, setting {name} leaves the weight as it is"
-                    )
+            for name in names:
+                place = layer.edited.get(name) if layer is not None else None
+                if place is not None:
+                    return self.moved(place, f"a new layer here, setting {name} leaves the weight as it is")
         return None
 
     def left_out(self) -> Finding | None:

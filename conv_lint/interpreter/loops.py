@@ -415,7 +415,7 @@ def run_while(machine: Machine, frame: Frame, node: cst.While) -> Flow | None:
         if flow is not None:
             return _end(machine, frame, None) if flow.kind == "break" else flow
         returned = number >= LONG and len(frame.pending) - before > LONG
-        endless = number >= ENDLESS and isinstance(node.test, cst.Name)
+        endless = number >= ENDLESS and isinstance(node.test, (cst.Name, cst.Integer))
         if returned or endless or len([p for p in frame.pending if p.kind == "break"]) > broke:
             # It may have left already: from here on the number of rounds is not known.
             return _unknown_rounds(machine, frame, lambda: _checked(machine, frame, node))
