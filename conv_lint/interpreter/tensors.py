@@ -445,8 +445,8 @@ def call_method(
         if name == "tolist" and shape.rest is None and len(shape) == 1 and isinstance(shape[0], int):
             return List([Unknown("a number of a tensor") for _ in range(shape[0])])
         return Unknown("the value of a tensor")
-    if name in ("backward", "register_hook", "retain_grad", "copy_", "set_"):
-        return base if name == "copy_" else None
+    if name in ("backward", "register_hook", "retain_grad", "set_"):
+        return None
     if name in ("share_memory_", "requires_grad_", "record_stream"):
         return base
     if open is not None and name in ("view", "reshape", "permute", "expand", "repeat"):

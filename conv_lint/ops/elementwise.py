@@ -18,7 +18,7 @@ from conv_lint.ops.rule import Arg, Op, Result, shape_rule
 from conv_lint.values import CannotTell, Choice, Real, Rest, Shape, render_any
 
 #: What the second operand is called, where a finding points.
-SECOND = ("other", "exponent", "mask", "end", "tensor1", "values", "imag", "angle")
+SECOND = ("other", "exponent", "mask", "end", "tensor1", "values", "imag", "angle", "src")
 
 # broadcasting -----------------------------------------------------------------------------------------------
 
@@ -40,7 +40,7 @@ def broadcast(op: Op, left: object, right: object) -> Shape:
     new = without_in_place(op.label)
     if new is None or fault is not None or not outgrows(first, out):
         return out
-    fix = f"{new} instead of {op.label} makes a new tensor"
+    fix = f"{new} instead of {op.label} makes a new tensor" if op.label != "copy_" else None
     op.fail(catalogue.in_place_sizes(held=shown(first), given=shown(out), source=op.origin(first), fix=fix))
     return first
 
@@ -274,6 +274,14 @@ def binary(op: Op, input: Arg, other: Arg) -> Result:
     """(\\*) and (\\*) to what they broadcast to."""
     op.dtype = _kind((input, other))
     return broadcast(op, input, other)
+
+
+@shape_rule("Tensor.copy_(input, src, non_blocking=False)")
+def copy(op: Op, input: Shape, src: Shape) -> Result:
+    """(\\*), which stays, and (\\*) that broadcasts to it."""
+    op.dtype = input.dtype
+    broadcast(op, input, src)
+    return input
 
 
 @shape_rule(*_operators("radd rsub rmul rfloordiv rmod rand ror rxor rlshift rrshift"))

@@ -131,6 +131,13 @@ def test_functions(name: str) -> None:
             check(f"{surface}.{name}", left, other)
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_copy(seed: int) -> None:
+    rng = random.Random(seed)
+    for _ in range(25):
+        check("torch.Tensor.copy_", *two(rng))
+
+
 @pytest.mark.parametrize("name", OPERATORS)
 def test_operators(name: str) -> None:
     rng = random.Random(name)
