@@ -14,7 +14,8 @@ from typing import Any
 from conv_lint import dims
 from conv_lint.dims import Dim, Expr, Symbol
 from conv_lint.interpreter.machine import Machine
-from conv_lint.ops.rule import Op, Recorder, run
+from conv_lint.ops.rule import Op, run
+from conv_lint.ops.world import Recorder
 from conv_lint.values import CannotTell, Condition, Shape, Tensor, Unknown
 
 #: Sizes up to this one are tried.

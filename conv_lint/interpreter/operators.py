@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Callable
@@ -395,6 +396,10 @@ def _ordered(name: str, left: Value, right: Value) -> Value:
             return bool(getattr(operator, name)(left, right))
         except TypeError:
             return Condition(object(), "a comparison that Python refuses")
+    if right == math.inf and isinstance(left, (Expr, Unknown)) and name in ("gt", "le"):
+        return name == "le"
+    if left == math.inf and isinstance(right, (Expr, Unknown)) and name in ("lt", "ge"):
+        return name == "ge"
     sizes = _sizes(left, right)
     if sizes is None:
         return Condition(object(), "a comparison of unknown values")

@@ -24,13 +24,14 @@ from __future__ import annotations
 import ast
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias, TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
 
 from conv_lint import catalogue, dims, maps
 from conv_lint.dims import Dim, Expr, eq
 from conv_lint.finding import Origin, Report, Rule, Step
 from conv_lint.ops.given import holds, require_tensor
+from conv_lint.ops.world import Recorder, World
 from conv_lint.values import CannotTell, Real, Rest, Shape, Unknown, any_shape
 
 SURFACES = {
@@ -233,44 +234,6 @@ class Plain:
     value: object
 
 
-class World(Protocol):
-    """Who asks: the interpreter, the runtime hook, or a test.
-
-    ``batched``: where torch takes one sample as well as a batch and the rank is not known, which of the two is tried.
-    """
-
-    @property
-    def batched(self) -> bool: ...
-
-    def emit(self, report: Report, at: str | None) -> None:
-        """A definite fault.  ``at`` names the argument to point at."""
-
-    def equate(self, a: Dim, b: Dim) -> None:
-        """From here on the two sizes are equal, or torch would have raised."""
-
-    def settle(self, rest: Rest, sizes: tuple[Dim, ...], assumed: bool) -> None:
-        """The unknown leading dimensions are these; ``assumed`` if another number would do as well."""
-
-
-@dataclass
-class Recorder:
-    """A world that only writes down what it is told; for tests and for known shapes."""
-
-    reports: list[Report] = field(default_factory=list)
-    points: list[str | None] = field(default_factory=list)
-    batched: bool = True
-
-    def emit(self, report: Report, at: str | None) -> None:
-        self.reports.append(report)
-        self.points.append(at)
-
-    def equate(self, a: Dim, b: Dim) -> None:
-        """Nothing to remember: known sizes are equal already."""
-
-    def settle(self, rest: Rest, sizes: tuple[Dim, ...], assumed: bool) -> None:
-        """Nothing to remember."""
-
-
 #: What the axes of a batch of signals, images and volumes are called.
 _AXES = {2: ("B", "C"), 3: ("B", "C", "L"), 4: ("B", "C", "H", "W"), 5: ("B", "C", "D", "H", "W")}
 
@@ -308,8 +271,13 @@ class Op:
         return holds is not False
 
     def equate(self, a: Dim, b: Dim) -> bool | None:
-        """Compare two sizes that torch wants equal.  Where it cannot be told, they are taken as equal from here on."""
+        """Compare two sizes that torch wants equal.  Where it cannot be told, they are taken as equal from here on.
+
+        A layer for nothing stands for an input that is not given in that configuration, and takes any.
+        """
         answer = eq(a, b)
+        if answer is False and (a == 0 or b == 0) and not (isinstance(a, int) and isinstance(b, int)):
+            return None
         if answer is None:
             if maps.differ_on_maps(a, b):
                 return False

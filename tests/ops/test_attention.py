@@ -127,7 +127,8 @@ def test_stacks(shape: tuple[int, ...]) -> None:
 def test_weights(kwargs: dict[str, Any]) -> None:
     layer = resolve("torch.nn.MultiheadAttention")(4, 2, **kwargs)
     row = LAYERS["torch.nn.MultiheadAttention"]
-    from conv_lint.ops.rule import Op, Recorder
+    from conv_lint.ops.rule import Op
+    from conv_lint.ops.world import Recorder
 
     bound = row.signature.bind([4, 2], kwargs)
     made = run(row.build, Op(row.name, 0, "attention", bound, Recorder()), bound)  # type: ignore[arg-type]

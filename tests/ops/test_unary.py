@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from conv_lint.ops.rule import FUNCTIONS, Op, Recorder, evaluate, run
+from conv_lint.ops.rule import FUNCTIONS, Op, evaluate, run
 from conv_lint.ops.unary import (
     argsort,
     clamp,
@@ -25,6 +25,7 @@ from conv_lint.ops.unary import (
     to_int,
     triangle,
 )
+from conv_lint.ops.world import Recorder
 from conv_lint.values import External, Rest, Shape, Unknown
 from tests.ops.oracle import check, resolve
 
