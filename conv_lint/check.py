@@ -21,6 +21,7 @@ from conv_lint.interpreter.coverage import Coverage, coverage
 from conv_lint.interpreter.entries import run_all
 from conv_lint.interpreter.judge import OF_CHANNELS
 from conv_lint.interpreter.machine import Limits, Machine, Note
+from conv_lint.interpreter.users import run_users
 from conv_lint.interpreter.verdict import judged
 from conv_lint.interpreter.ways import way_at
 from conv_lint.project import Project
@@ -76,7 +77,9 @@ def check(
         with _roomy():
             tree = Tree(path, text)
             machine = Machine(tree, Project(path), limits or Limits(), started=began, inputs=inputs)
-            run_all(machine)
+            unused = run_all(machine)
+            if unused:
+                run_users(machine, unused)
             measured = coverage(machine) if measure else []
     except (cst.ParserSyntaxError, RecursionError, MemoryError):
         return Result([], [], problem="the file is too large or nested too deeply")

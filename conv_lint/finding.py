@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -90,7 +91,16 @@ class Origin:
         """The same for the reader of ``path``: a line of another file is named with its file."""
         if self.place is None or self.place.file.path == path:
             return str(self)
-        return f"{self.label}, {self.place.file.path}:{self.place.line}"
+        return f"{self.label}, {shown_path(self.place.file.path)}:{self.place.line}"
+
+
+def shown_path(path: str) -> str:
+    """The path of another file as flake8 shows paths: below the working directory without it."""
+    try:
+        relative = os.path.relpath(path)
+    except (OSError, ValueError):  # the working directory is gone, or on another drive
+        return path
+    return path if relative.startswith(os.pardir) else relative
 
 
 def _at(place: Place | None) -> str:

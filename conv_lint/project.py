@@ -188,12 +188,12 @@ class Project:
         top = name.partition(".")[0]
         if self.is_opaque(name):
             return None
-        found = next((f for root in self.roots if (f := _locate(root, name))), None)
+        found = next((f for root in self.roots if (f := locate(root, name))), None)
         if found:
             return found
         if top in sys.stdlib_module_names:
             return None
-        return next((f for root in _installed() if (f := _locate(root, name))), None)
+        return next((f for root in _installed() if (f := locate(root, name))), None)
 
     def defines(self, folder: str, name: str) -> str | None:
         """The one module in a folder that defines a function or class of this name at its top level."""
@@ -299,12 +299,18 @@ def _read_outline(path: str, mtime: int, size: int) -> Outline | None:
     return outline(path, text) if text is not None else None
 
 
-def _locate(root: str, name: str) -> str | None:
+def locate(root: str, name: str) -> str | None:
+    """The file (or folder) of a module with this dotted name below a folder."""
     base = os.path.join(root, *name.split("."))
     for path in (os.path.join(base, "__init__.py"), base + ".py"):
         if os.path.isfile(path):
             return path
     return base if os.path.isdir(base) else None
+
+
+def is_marked(folder: str) -> bool:
+    """Is it the outermost folder of a project, by what lies in it?"""
+    return any(os.path.exists(os.path.join(folder, m)) for m in (".git", "pyproject.toml", "setup.py", "setup.cfg"))
 
 
 def _project_folders(root: str) -> list[str]:
@@ -313,10 +319,7 @@ def _project_folders(root: str) -> list[str]:
     folders = []
     folder = root
     for _ in range(4):
-        marked = any(
-            os.path.exists(os.path.join(folder, m)) for m in (".git", "pyproject.toml", "setup.py", "setup.cfg")
-        )
-        if marked:
+        if is_marked(folder):
             folders += [folder]
             if os.path.isdir(os.path.join(folder, "src")):
                 folders.append(os.path.join(folder, "src"))

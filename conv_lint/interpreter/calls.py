@@ -389,6 +389,8 @@ def _run_function(
     from conv_lint.interpreter.expressions import evaluate
     from conv_lint.interpreter.statements import run_body, suite
 
+    if function.owner is None and function.tree is machine.tree and not machine.muted:
+        machine.used.add(function)
     frame = Frame(function.tree, function.frame.namespace, function.frame, function, depth=caller.depth + 1)
     frame.call = Call(node if node is not None else (caller.call.node if caller.call else function.node), caller)
     bind_parameters(machine, frame, caller, function, arguments)

@@ -98,6 +98,8 @@ def construct(machine: Machine, frame: Frame, node: cst.CSTNode | None, made: Cl
         wanted = arguments.args[0] if arguments.args else None
         members = [m for m in made.fields.values() if isinstance(m, Instance) and m.attrs["value"] == wanted]
         return members[0] if members else Unknown("a member of an enum")
+    if made.is_module and not machine.muted:
+        machine.used.update(made.mro)
     init = made.find("__init__")
     new = made.find("__new__")
     if made.is_module and isinstance(init, Function) and not isinstance(new, Function):

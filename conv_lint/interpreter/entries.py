@@ -8,6 +8,7 @@ raises, or that works only for one certain height or width, counts as one that d
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
@@ -32,18 +33,20 @@ from conv_lint.tree import Tree, dotted
 from conv_lint.values import Choice, Condition, External, Shape, Tensor, Unknown, Value, any_shape, birth
 
 
-def run_all(machine: Machine) -> None:
-    """Run everything that the file offers."""
+def run_all(machine: Machine) -> dict[str, Value]:
+    """Run everything that the file offers.  Returns the functions and classes that nothing in the file itself has used:
+    what they are given is made up."""
     namespace = run_top_level(machine)
     for node in definitions(machine.tree.module):
         value = namespace.frame.locals.get(node.name.value)
-        if isinstance(node, cst.FunctionDef) and _needs_nothing(node):
-            _attempt(machine, node, partial(_factory, machine, namespace.frame, node, value))
+        if isinstance(node, cst.FunctionDef) and needs_nothing(node):
+            _attempt(machine, node, partial(factory, machine, namespace.frame, node, value))
     for documented in [machine.tree.module, *definitions(machine.tree.module)]:
         _examples(machine, namespace, documented)
     for value in list(namespace.frame.locals.values()):
         if isinstance(value, Instance) and value.is_module and not value.called:
             _attempt(machine, machine.tree.module, partial(feed, machine, namespace.frame, value))
+    unused = {name: value for name, value in namespace.frame.locals.items() if _is_unused(machine, value)}
     # What a class is for, its own file knows best: the outer classes come first, and what they have run is done.
     for node in reversed(list(definitions(machine.tree.module))):
         value = namespace.frame.locals.get(node.name.value)
@@ -54,9 +57,23 @@ def run_all(machine: Machine) -> None:
             and (value not in machine.exercised or machine.models is not None or _configured(machine, value.name))
         ):
             found = len(machine.findings)
-            _supposing(machine, node, partial(_class, machine, namespace.frame, value))
+            supposing(machine, node, partial(feed_class, machine, namespace.frame, value))
             if _has_alternatives(value):
                 machine.findings[found:] = [f for f in machine.findings[found:] if f.code != "CONV113"]
+    return unused
+
+
+def _is_unused(machine: Machine, value: Value) -> bool:
+    """Is it a module class of the file, or a function that works with tensors or layers, which has not run yet?"""
+    if not isinstance(value, (Class, Function)) or value.tree is not machine.tree or value in machine.used:
+        return False
+    if isinstance(value, Class):
+        return value.is_module
+    return _OF_TENSORS.search(machine.tree.module.code_for_node(value.node)) is not None
+
+
+#: What the text of a function has that works with tensors or layers.
+_OF_TENSORS = re.compile(r"\b(?:nn|F|torch|einops)\.\w|\.(?:view|reshape|permute|transpose|size|shape)\b|Conv|\bcat\(")
 
 
 def _has_alternatives(made: Class) -> bool:
@@ -146,7 +163,7 @@ def _attempt(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) -
 OF_RANK = frozenset("CONV401 CONV403 CONV404 CONV405 CONV406 CONV408 CONV409".split())
 
 
-def _supposing(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) -> None:
+def supposing(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) -> None:
     """Run one entry with supposed numbers of rounds, and keep the findings that do not hang on them."""
     if machine.models is not None:
         _attempt(machine, node, entry)
@@ -244,13 +261,13 @@ def _run_examples(machine: Machine, namespace: Namespace, text: str, first: tupl
 # factories --------------------------------------------------------------------------------------------------
 
 
-def _needs_nothing(node: cst.FunctionDef) -> bool:
+def needs_nothing(node: cst.FunctionDef) -> bool:
     """Can it be called without arguments?"""
     params = node.params
     return all(p.default is not None for p in (*params.posonly_params, *params.params, *params.kwonly_params))
 
 
-def _factory(machine: Machine, frame: Frame, node: cst.FunctionDef, function: Value) -> None:
+def factory(machine: Machine, frame: Frame, node: cst.FunctionDef, function: Value) -> None:
     """Call a function that needs no arguments; a module that it returns is fed."""
     arguments = Arguments()
     more = (node.params.star_arg, node.params.star_kwarg)
@@ -272,7 +289,7 @@ def _wants_errors(node: cst.FunctionDef) -> bool:
 # classes ----------------------------------------------------------------------------------------------------
 
 
-def _class(machine: Machine, frame: Frame, made: Class) -> None:
+def feed_class(machine: Machine, frame: Frame, made: Class) -> None:
     """Construct a class with its defaults, and with symbols for what has none; then call it."""
     machine.by_default = True
     known = frame.namespace.frame.locals.values()

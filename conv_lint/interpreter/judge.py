@@ -9,7 +9,7 @@ import libcst as cst
 
 from conv_lint import catalogue
 from conv_lint.dims import Dim
-from conv_lint.finding import Finding, Place, Report, Step
+from conv_lint.finding import Finding, Place, Report, Step, shown_path
 from conv_lint.interpreter.follows import OF_JOINS
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import Frame, Instance
@@ -42,6 +42,8 @@ class Judge:
             own = next((p for p in calls if p.file.path == path), None)
             if own is None:
                 return None
+            if fix is not None:
+                fix = f"{fix} at {shown_path(place.file.path)}:{place.line}"
             place = own
         report = Report(self.finding.report.rule, {**self.finding.report.facts, "fix": fix})
         others = tuple(p for p in (self.finding.place, *self.finding.calls) if p.key != place.key)

@@ -106,7 +106,8 @@ class Machine:
     be what the program runs.  ``outermost``: the open levels of the journal where no branch is open.  ``by_default``:
     the entry that runs is a call that the checker makes up; ``entry_born``: when it began.  ``shared``: values that
     calls were given which are not followed, by id; ``hooked``: such a call was given a function, or one
-    was too deep to follow.  ``read_docstring``: the shape of an input is what a docstring says.
+    was too deep to follow.  ``read_docstring``: the shape of an input is what a docstring says.  ``used``: the classes
+    that were constructed and the functions that have run; ``visiting``: what runs is another file, that uses this one.
     """
 
     tree: Tree
@@ -141,6 +142,8 @@ class Machine:
     read_docstring: bool = False
     is_example: bool = False
     exercised: set[Class] = field(default_factory=set)
+    used: set[object] = field(default_factory=set)
+    visiting: bool = False
     reached: dict[int, tuple[str, str]] = field(default_factory=dict)
     inputs: Sequence[Inputs] = ()
     demands: Demands | None = None
