@@ -120,10 +120,24 @@ def torch_problem(signature: Signature, args: Sequence[object], kwargs: Mapping[
 
 
 def passes_on_nothing(machine: Machine, frame: Frame, node: cst.CSTNode | None) -> bool:
-    """Does a call pass on ``*args`` or ``**kwargs``, of which a call that the checker makes up gives none?"""
+    """Does a call pass on ``*args`` or ``**kwargs``, of which a call that the checker makes up gives none, or call what
+    is only the default for something that another caller gives?"""
     if not machine.by_default or not isinstance(node, cst.Call):
         return False
+    if _is_replaceable(frame, node.func):
+        return True
     return any(argument.star and not _is_spelt_out(frame, argument) for argument in node.args)
+
+
+def _is_replaceable(frame: Frame, called: cst.BaseExpression) -> bool:
+    """Is it a parameter that has kept its default, or an attribute of the module itself: ``self.which_conv(3, 8)``?"""
+    match called:
+        case cst.Name(value=name):
+            return name in frame.arguments and frame.arguments[name][1] is None
+        case cst.Attribute(value=cst.Name(value="self"), attr=cst.Name(value=name)):
+            held = frame.self_value.attrs.get(name) if isinstance(frame.self_value, Instance) else None
+            return isinstance(held, (External, Class))
+    return False
 
 
 def _is_spelt_out(frame: Frame, argument: cst.Arg) -> bool:
@@ -223,8 +237,10 @@ def _signature(function: Function, is_bound: bool) -> Signature:
 
 
 def _report(
-    machine: Machine, frame: Frame, node: cst.CSTNode, called: Value, function: Function, is_bound: bool, problem: str
+    machine: Machine, frame: Frame, node: cst.Call, called: Value, function: Function, is_bound: bool, problem: str
 ) -> None:
+    if machine.visiting and any(argument.star for argument in node.args):
+        return  # what another file has given is handed on
     params = function.node.params
     written = _written(function, [*params.posonly_params, *params.params][is_bound:])
     place = Origin("defined", frame.place(function.node)) if function.tree is frame.tree else None

@@ -158,6 +158,8 @@ def find(machine: Machine, frame: Frame, base: Instance, name: str) -> Value:
     if name == "__dict__":
         is_plain = isinstance(base.cls, Class) and not base.is_module and faults.has_known_bases(base.cls)
         return Dict(base.attrs, base.open if is_plain else "attributes")
+    if name in _TABLES_OF_HOOKS and base.is_module:
+        return Dict(open="the hooks of a module")
     if name == "_modules" and base.is_module:
         return Dict(dict(base.children()), base.open)
     if name == "training" and base.is_module:
@@ -168,6 +170,13 @@ def find(machine: Machine, frame: Frame, base: Instance, name: str) -> Value:
     if isinstance(value, Inherited):
         return _inherited(machine, base, value)
     return value if value is MISSING else bind(machine, frame, base, value)
+
+
+#: What every module has, and hardly anyone fills (torch.nn.Module).
+_TABLES_OF_HOOKS = frozenset(
+    "_backward_pre_hooks _backward_hooks _forward_hooks _forward_hooks_with_kwargs _forward_hooks_always_called"
+    " _forward_pre_hooks _forward_pre_hooks_with_kwargs _state_dict_hooks _load_state_dict_pre_hooks".split()
+)
 
 
 def _of_namedtuple(base: Instance, name: str) -> Native:

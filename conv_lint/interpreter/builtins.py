@@ -24,7 +24,20 @@ from conv_lint.interpreter.objects import (
 )
 from conv_lint.interpreter.portraits import names_in
 from conv_lint.interpreter.sequences import items_of, members, stream_of
-from conv_lint.values import Choice, Condition, Dict, External, Iter, List, Stream, Tensor, Unknown, Value, any_shape
+from conv_lint.values import (
+    Choice,
+    Condition,
+    Dict,
+    External,
+    Iter,
+    List,
+    Real,
+    Stream,
+    Tensor,
+    Unknown,
+    Value,
+    any_shape,
+)
 
 
 @native("builtins.len")
@@ -286,8 +299,16 @@ def _int(c: Context, value: Value = 0, base: Value = 10) -> Value:
     if isinstance(value, Unknown) and not isinstance(value, (Choice, Condition)):
         if value.name != "?":
             return value
-        return dims.unknown() if c.name == "builtins.int" else Unknown(value.reason)
+        return _number() if c.name == "builtins.int" else Unknown(value.reason)
     return c.mapped(value, lambda v: _int(c, v)) if isinstance(value, Choice) else Unknown("a number that is not known")
+
+
+def _number() -> Expr:
+    """A whole number, and no array, of which nothing else is known."""
+    made = dims.unknown()
+    for symbol in made.symbols:
+        symbol.is_number = True
+    return made
 
 
 @native("math.ceil", "numpy.ceil")
@@ -302,7 +323,7 @@ def _ceil(c: Context, value: Value) -> Value:
 @native("builtins.float")
 def _float(c: Context, value: Value = 0.0) -> Value:
     try:
-        return float(value) if isinstance(value, (int, float, str)) else Unknown("a number that is not known")
+        return float(value) if isinstance(value, (int, float, str)) else Real("a number with a point", ())
     except ValueError:
         return Unknown("a number that Python cannot read")
 
@@ -420,6 +441,8 @@ def _callable(c: Context, value: Value) -> Value:
 
 @native("builtins.dir")
 def _dir(c: Context, value: Value = None) -> Value:
+    if isinstance(value, ProjectModule):
+        return Dict(dict.fromkeys(value.namespace.star_names()), f"further names of {value.namespace.name}")
     if not isinstance(value, External):
         return Unknown("dir() is not followed")
     prefix = f"{value.name}."

@@ -61,8 +61,8 @@ def _raise_of(body: cst.BaseSuite) -> cst.Raise | None:
 
 
 def _is_meant(machine: Machine, frame: Frame) -> bool:
-    """Is a module being built or called here for sure, in no test of errors?"""
-    if frame.function is None or not _is_reached(machine, frame):
+    """Is a module being built or called here for sure, in no test of errors?  What another file gives is said there."""
+    if frame.function is None or machine.visiting or not _is_reached(machine, frame):
         return False
     stack = list(frame.stack())
     if any(f.function is not None and _WANTS_ERRORS.search(f.function.name) for f in stack):

@@ -24,6 +24,7 @@ from conv_lint.interpreter.demands import ACCEPTED, Demands
 from conv_lint.interpreter.journal import Facts, Journal
 from conv_lint.interpreter.machine import Machine, OutOfBudget, PythonRaise, TooLong
 from conv_lint.interpreter.made_up import arguments_for, instead_of_none
+from conv_lint.interpreter.modules import walk
 from conv_lint.interpreter.namespace import Namespace
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Inherited, Instance
 from conv_lint.interpreter.statements import execute
@@ -44,7 +45,7 @@ def run_all(machine: Machine) -> dict[str, Value]:
     for documented in [machine.tree.module, *definitions(machine.tree.module)]:
         _examples(machine, namespace, documented)
     for value in list(namespace.frame.locals.values()):
-        if isinstance(value, Instance) and value.is_module and not value.called:
+        if isinstance(value, Instance) and value.is_module and not any(m.called for _, m in walk(value)):
             _attempt(machine, machine.tree.module, partial(feed, machine, namespace.frame, value))
     unused = {name: value for name, value in namespace.frame.locals.items() if _is_unused(machine, value)}
     # What a class is for, its own file knows best: the outer classes come first, and what they have run is done.
@@ -129,7 +130,7 @@ def _reset(machine: Machine) -> None:
 
 def _note_end(machine: Machine, node: cst.CSTNode, error: Exception) -> None:
     """An entry that could not be run to its end says so among the notes: silence about it is no clean bill."""
-    if not isinstance(error, PythonRaise):
+    if not isinstance(error, PythonRaise) and not machine.visiting:
         machine.note("the work allowed is used up: the rest was not checked", Place(machine.tree, node))
 
 
@@ -234,6 +235,7 @@ def _examples(machine: Machine, namespace: Namespace, node: cst.Module | cst.Fun
 
 #: An example is given up after so many steps: it shows how something is used, and what it uses is checked by itself.
 EXAMPLE_STEPS = 40_000
+_STARS = re.compile(r"^\s*from\s+([\w.]+)\s+import\s+\*", re.MULTILINE)
 #: What examples take for given where their file does not import it.
 _GIVEN = {"torch": "torch", "nn": "torch.nn", "F": "torch.nn.functional", "np": "numpy"}
 
@@ -243,6 +245,8 @@ def _run_examples(machine: Machine, namespace: Namespace, text: str, first: tupl
         tree = Tree(machine.tree.path, text, *first)
     except cst.ParserSyntaxError:
         return
+    if any(machine.project.find(module) is None for module in _STARS.findall(text)):
+        return  # any name may be another's
     frame = Frame(tree, namespace)
     for name, library in _GIVEN.items():
         if namespace.get(name) is MISSING:

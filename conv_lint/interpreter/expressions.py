@@ -333,6 +333,8 @@ def _boolean_value(machine: Machine, frame: Frame, is_and: bool, left: Value, tr
         if isinstance(second, bool):
             return truth if second == is_and else Choice(truth, right, left) if is_and else Choice(truth, True, right)
         return Condition(("and" if is_and else "or", truth, second), truth.reason)
+    if isinstance(right, bool) and right != is_and:
+        return right  # whatever the left one is, used for its truth
     made = Choice(truth, right, left) if is_and else Choice(truth, left, right)
     return made if made.depth <= MAX_JOINED else Unknown("a choice among too many")
 

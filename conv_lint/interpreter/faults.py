@@ -238,7 +238,8 @@ def _is_filled_later(value: Value) -> bool:
 def no_forward(machine: Machine, frame: Frame, node: cst.CSTNode | None, module: Instance) -> None:
     """Report the call of a module without ``forward``: a ModuleList, or a class that forgot it.
 
-    A class of the checked code may be there to be derived from.
+    A class of the checked code may be there to be derived from.  The program's own loop over a loader may run no
+    round, but nobody writes it for that.
     """
     kind = module.torch_name.rpartition(".")[2]
     is_list = kind in ("ModuleList", "ModuleDict")
@@ -246,7 +247,8 @@ def no_forward(machine: Machine, frame: Frame, node: cst.CSTNode | None, module:
         return
     if isinstance(module.cls, Class) and not has_known_bases(module.cls):
         return
-    if not is_certain(machine, frame, strictly=not is_list):
+    quiet = machine.muted or machine.catching or machine.doubts or machine.by_default or machine.is_example
+    if not is_certain(machine, frame, strictly=not is_list) and (quiet or frame.tree is not machine.tree):
         return
     fix = "call its layers one by one" if is_list else f"write def forward(self, ...) in {module.class_name}"
     what = f"a {kind} without forward" if is_list else "a module without forward"

@@ -10,8 +10,9 @@ import libcst as cst
 
 from conv_lint import ops
 from conv_lint.finding import Place
-from conv_lint.interpreter.objects import Call, Frame, Function
+from conv_lint.interpreter.objects import Call, Frame, Function, Instance
 from conv_lint.interpreter.unread import is_unread
+from conv_lint.values import Dict, List, Tensor
 
 #: Numbers of channels are given for one another all the time, as in ``Block(planes, planes)``.
 CHANNELS = re.compile(r"ch|in_|_in|inp|plane|filter|dim|width|feat|nc|hidden|embed|size$", re.IGNORECASE)
@@ -53,7 +54,7 @@ def misnamed(call: Call | None, parameters: Sequence[str]) -> Iterator[Misnamed]
         if call is None:
             return
         for parameter, argument in _bound(call.node, parameters):
-            if not isinstance(argument, cst.Name) or argument.value == parameter:
+            if not isinstance(argument, cst.Name) or argument.value == parameter or not _is_number(call, argument):
                 continue
             is_lost = is_unread(call.frame, parameter)
             if is_lost or _is_of_another(parameter, argument.value, parameters):
@@ -71,6 +72,14 @@ def parameters_of(node: object) -> tuple[str, ...]:
     name = func.attr.value if isinstance(func, cst.Attribute) else func.value if isinstance(func, cst.Name) else ""
     row = ops.LAYERS.get(f"torch.nn.{name}")
     return row.signature.positional if row is not None else ()
+
+
+def _is_number(call: Call, argument: cst.Name) -> bool:
+    """May the name stand for a number or an option, rather than for tensors or a layer?"""
+    value = call.frame.locals.get(argument.value)
+    if isinstance(value, List):
+        value = value.items[0] if value.items else value
+    return not isinstance(value, (Tensor, List, Dict, Instance))
 
 
 def _is_of_another(parameter: str, name: str, parameters: Sequence[str]) -> bool:

@@ -510,7 +510,7 @@ def _nothing(machine: Machine, frame: Frame, module: Instance, arguments: Argume
     return None
 
 
-@method("get_submodule")
+@method("get_submodule", "__getattr__")
 def _get_submodule(machine: Machine, frame: Frame, module: Instance, arguments: Arguments) -> Value:
     path = argument(arguments, 0, "target")
     here: Value = module

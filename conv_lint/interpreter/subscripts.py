@@ -77,6 +77,8 @@ def item(machine: Machine, frame: Frame, node: cst.CSTNode, base: Value, index: 
             return _of_unknown(base, index)
     if isinstance(base, (tuple, str, List, range, bytes)):
         return _of_sequence(machine, frame, node, base, index)
+    if base is None:
+        raise PythonRaise("TypeError")
     return Unknown("an item of something unknown")
 
 

@@ -12,14 +12,14 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import libcst as cst
 
 from conv_lint.importers import File, Importers
 from conv_lint.interpreter import entries
-from conv_lint.interpreter.machine import Machine, TooLong
+from conv_lint.interpreter.machine import Machine, OutOfBudget, TooLong
 from conv_lint.interpreter.namespace import Namespace, load
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Function
 from conv_lint.interpreter.statements import execute_block
@@ -28,7 +28,7 @@ from conv_lint.tree import Tree
 from conv_lint.values import Value
 
 #: What all users of a file may cost together: seconds of the processor, entries; and one entry: steps.
-SECONDS, MOST_ENTRIES, STEPS = 2.0, 12, 100_000
+SECONDS, MOST_ENTRIES, STEPS = 1.5, 12, 100_000
 #: A definition has been seen enough with so many points: an entry whose numbers are all known gives two, any other one.
 ENOUGH = 4
 #: So many files may lie between a definition and the program that uses it.
@@ -50,15 +50,18 @@ class Use:
 
 def run_users(machine: Machine, wanted: dict[str, Value]) -> None:
     """Run what uses the definitions ``wanted``, which nobody in the file itself has run."""
-    machine.visiting = True
+    limits, stopped, count = machine.limits, machine.stop, 0
     points: Counter[str] = Counter()
-    began, count = time.thread_time(), 0
-    for use in _uses(machine, wanted, points):
-        if count >= MOST_ENTRIES or time.thread_time() - began > SECONDS:
-            break
-        if any(points[name] < ENOUGH for name in use.reaches):
-            count += _run(machine, use, wanted, points)
-    machine.visiting = False
+    spent = time.thread_time() - machine.started
+    machine.limits = replace(limits, seconds=min(limits.seconds, spent + SECONDS))
+    machine.visiting = True
+    with contextlib.suppress(OutOfBudget):
+        for use in _uses(machine, wanted, points):
+            if count >= MOST_ENTRIES or machine.stop:
+                break
+            if any(points[name] < ENOUGH for name in use.reaches):
+                count += _run(machine, use, wanted, points)
+    machine.visiting, machine.limits, machine.stop = False, limits, stopped
 
 
 def _uses(machine: Machine, wanted: dict[str, Value], points: Counter[str]) -> Iterator[Use]:
@@ -123,6 +126,7 @@ def _run(machine: Machine, use: Use, wanted: dict[str, Value], points: Counter[s
     node = tree.module.body[0]
     frame = Frame(tree, use.namespace)
     worth = 2
+    machine.entry_start = machine.steps
     if isinstance(node, cst.FunctionDef):
         if not entries.needs_nothing(node):
             return False

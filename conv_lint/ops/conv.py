@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from conv_lint import catalogue, dims
-from conv_lint.dims import Dim, Expr, divides, eq, le, lt
+from conv_lint.dims import Dim, Expr, divides, eq, le, lt, render
 from conv_lint.finding import CONSTRUCTION
 from conv_lint.ops.channels import require_channels
 from conv_lint.ops.padding import check_pair
@@ -87,6 +87,10 @@ def _layer(
     if in_channels is None:
         in_channels = op.unknown()
     kernel, stride, dilation = op.per_axis(kernel_size, stride, dilation)
+    if isinstance(kernel_size, (tuple, list)) and len(kernel_size) == 1 < op.n:
+        # One number stands for all axes elsewhere, but the weight has as many axes as the kernel has numbers.
+        facts = {"value": tuple(kernel_size), "length": 1, "n": op.n, "fix": f"kernel_size={render(kernel[0])}"}
+        op.fail(catalogue.tuple_length(argument="kernel_size", **facts), "kernel_size")
     _check_ranges(op, {"in_channels": (op.dim(in_channels),), "out_channels": (op.dim(out_channels),)}, least=0)
     _check_ranges(op, {"groups": (op.dim(groups),), "kernel_size": kernel, "stride": stride, "dilation": dilation})
     for channels in (op.dim(in_channels), op.dim(out_channels)):

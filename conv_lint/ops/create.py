@@ -206,26 +206,30 @@ def _common(kinds: set[str | None]) -> str | None:
 def _nested(op: Op, value: Arg, depth: int) -> tuple[tuple[Dim, ...], set[str | None]]:
     """The shape of nested lists and the kinds of their numbers.  An item that is not known is like the others."""
     if isinstance(value, Shape):
-        if len(value):  # numpy's nest, torch's hold one number each
+        if value.rest is not None:
             raise CannotTell("a list of tensors as data")
-        return (), {value.dtype}
+        return tuple(value), {value.dtype}  # numpy's nest, torch's must hold one number each
     if isinstance(value, Expr) and not is_surely_number(value):
         raise CannotTell("data computed from something unknown")
     if isinstance(value, (int, float, Expr)):
         return (), {kind_of_number(value)}
     if isinstance(value, complex):
         return (), {None}
+    if isinstance(value, Real):
+        return (), {"float"}
     if not isinstance(value, (list, tuple)):
         raise CannotTell(value.reason if isinstance(value, Unknown) else "the data is not known")
     if not value:
         return (0,), set()
-    known = [v for v in value if not isinstance(v, Unknown)]
+    known = [v for v in value if not isinstance(v, Unknown) or (isinstance(v, Real) and v.is_number)]
     if not known:
         raise CannotTell(value[0].reason)
     inner = [_nested(op, v, depth + 1) for v in known]
     kinds = set().union(*(kind for _, kind in inner), {None} if len(known) < len(value) else set())
     shapes = [shape for shape, _ in inner]
     if any(shape != shapes[0] for shape in shapes):
+        if any(isinstance(v, Shape) for v in known):
+            raise CannotTell("arrays of several shapes as data")
         _say_ragged(op, shapes, depth + 1)
     return (len(value), *shapes[0]), kinds
 

@@ -396,7 +396,9 @@ class Op:
             catalogue.tuple_length(argument=name, value=sizes, length=len(sizes), n=n, fix=_shorter(name, sizes, n)),
             name,
         )
-        return (*sizes, *(sizes[-1:] * n))[:n] if sizes else (1,) * n
+        if len(set(sizes)) != 1:  # nobody knows which of them is meant
+            return tuple(self.unknown() for _ in range(n))
+        return sizes[:1] * n
 
     def argument(self, value: object) -> str:
         """The name of the argument that holds this very object, alone or among others."""

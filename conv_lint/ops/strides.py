@@ -15,7 +15,7 @@ from conv_lint.values import Shape
 
 #: What leaves the elements in the order of their dimensions, whatever it was given.
 _DENSE = re.compile(
-    r"\.(zeros|ones|rand|randn|randint|full|arange|empty|cat|concat|stack|matmul|bmm|mm|contiguous|linear|Linear)$"
+    r"\.(zeros|ones|rand|randn|randint|full|arange|empty|cat|concat|stack|matmul|bmm|mm|contiguous|linear|Linear|topk)$"
 )
 #: What leaves them in the order in which they were.
 _LIKE = re.compile(
@@ -24,24 +24,62 @@ _LIKE = re.compile(
 )
 
 
+#: What works on each number by itself leaves its (first) operand's order too, and so does dropout.
+_EACH = re.compile(
+    r"\.(ReLU6?|relu6?|LeakyReLU|leaky_relu|GELU|gelu|SiLU|silu|ELU|elu|Sigmoid|sigmoid|Tanh|tanh|Dropout|dropout"
+    r"|exp|log|sqrt|abs|neg|clamp|float|long|int|half|double|bool|clone|detach|eq|ne|lt|le|gt|ge|add|sub|mul|div|pow"
+    r"|__(?:add|sub|mul|truediv|pow|eq|ne|lt|le|gt|ge)__)$"
+)
+_RECURRENT = re.compile(r"\.(LSTM|GRU|RNN)$")
+
+
 def scattered(input: Shape, target: Sequence[Dim]) -> Step | None:
     """The permutation behind which no view can have the sizes ``target``, or ``None`` where it can or nobody knows."""
     order = list(range(len(input)))
-    step, last = input.step, input.step
-    while step is not None and (moved := _order(step)) is not None and step.parents:
-        order = [moved[i] for i in order]
-        step = step.parents[0]
-    if step is last or step is None or not _is_dense(step) or len(step.shape) != len(order):
+    step, found = input.step, None
+    while step is not None and not (found is not None and _is_dense(step)):
+        moved = _order(step)
+        if moved is None and not _keeps_order(step):
+            return None
+        if moved is not None:
+            order, found = [moved[i] for i in order], found or step
+        if _is_batch_first(step):
+            break
+        step = step.parents[0] if step.parents else None
+    if step is None or found is None or len(step.shape) != len(order):
         return None
-    sizes = tuple(input)
-    chunks = _chunks(sizes, order)
+    chunks = _chunks(tuple(input), order)
     products = [dims.product(target[:count]) for count in range(1, len(target) + 1)]
     reached: Dim = 1
     for chunk in chunks[:-1]:
         reached = reached * dims.product(chunk)
         if all(_differ(reached, product) for product in products):
-            return last
+            return found
     return None
+
+
+def _keeps_order(step: Step) -> bool:
+    """Has a step worked on each number by itself, or taken a part of each dimension?"""
+    if not step.parents or len(step.parents[0].shape) != len(step.shape):
+        return False
+    if _name(step).endswith(".__getitem__"):
+        index = step.scope.op.args.get("index")  # type: ignore[attr-defined]
+        parts = index if isinstance(index, tuple) else (index,)
+        return all(isinstance(part, slice) and part.step in (None, 1) for part in parts)
+    return _EACH.search(_name(step)) is not None and tuple.__eq__(step.parents[0].shape, step.shape)
+
+
+def _is_batch_first(step: Step) -> bool:
+    """Is it the output of a recurrent layer that computes (L, N, H) and hands on (N, L, H)?"""
+    layer, sizes = getattr(step.scope, "layer", None), tuple(step.shape)
+    if not step.parents or tuple(step.parents[0].shape)[:2] != sizes[:2] or sizes[:1] == sizes[1:2]:
+        return False  # a last state, or one that cannot be told from it
+    return (
+        layer is not None
+        and len(sizes) == 3
+        and _RECURRENT.search(layer.torch_name) is not None
+        and layer.attrs.get("batch_first") is True
+    )
 
 
 def _chunks(sizes: Sequence[Dim], order: Sequence[int]) -> list[list[Dim]]:
@@ -75,6 +113,8 @@ def _name(step: Step) -> str:
 
 def _order(step: Step) -> list[int] | None:
     """For each dimension of what a permutation made, the one of its input."""
+    if _is_batch_first(step):
+        return [1, 0, 2]
     op, count = getattr(step.scope, "op", None), len(step.shape)
     name = _name(step).rpartition(".")[2]
     if op is None or not step.parents or len(step.parents[0].shape) != count:

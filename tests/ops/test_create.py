@@ -206,7 +206,8 @@ def test_data_in_part_known() -> None:
     assert evaluate("torch.tensor", [x, x]) == (None, [])
     assert evaluate("torch.tensor", x) == (None, [])
     assert evaluate("torch.tensor", ["a"]) == (None, [])
-    assert evaluate("torch.tensor", [Shape((2,)), Shape((2,))]) == (None, [])
+    assert result("torch.tensor", [Shape((2,)), Shape((2,))]) == (2, 2)  # arrays
+    assert evaluate("torch.tensor", [Shape((2,)), Shape((3,))]) == (None, [])
     assert evaluate("torch.zeros", x) == (None, [])
     assert evaluate("torch.full", x, 1.0) == (None, [])
     assert len(result("torch.tensor", any_shape())) == 1

@@ -55,6 +55,55 @@ def test_as_torch_says(seed: int) -> None:
     assert (scattered(permuted(sizes, *orders), target) is not None) is refused
 
 
+@pytest.mark.parametrize("seed", range(200))
+def test_behind_what_keeps_the_order(seed: int) -> None:
+    """Never refused where torch takes it; and what works on each number changes nothing."""
+    random.seed(seed)
+    rank = random.randint(2, 4)
+    sizes = tuple(random.choice((1, 2, 3, 4)) for _ in range(rank))
+    order = tuple(random.sample(range(rank), rank))
+    tensor, shape = torch.rand(sizes).permute(order), permuted(sizes, order)
+    sliced = False
+    for _ in range(random.randint(1, 3)):
+        kind = random.choice(["relu", "dropout", "add", "mul", "slice"])
+        if kind == "slice":
+            index = tuple(slice(random.choice([None, 1, 2])) for _ in range(random.randint(1, rank)))
+            tensor, sliced = tensor[index], True
+            name, args = "torch.Tensor.__getitem__", {"index": index if len(index) > 1 else index[0]}
+        elif kind in ("add", "mul"):
+            tensor = getattr(torch, kind)(tensor, torch.rand(tensor.shape))
+            name, args = f"torch.{kind}", {}
+        else:
+            tensor = getattr(torch.nn.functional, kind)(tensor)
+            name, args = f"torch.nn.functional.{kind}", {}
+        shape = Shape(tuple(tensor.shape), made(name, tuple(tensor.shape), shape.step, **args))
+    target = splits(math.prod(tensor.shape), random.randint(1, 4))
+    try:
+        tensor.view(target)
+        refused = False
+    except RuntimeError:
+        refused = True
+    found = scattered(shape, target) is not None
+    assert found <= refused if sliced else found is refused
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_recurrent_layers(kind: str, batch_first: bool) -> None:
+    layer = getattr(torch.nn, kind)(4, 5, batch_first=batch_first)
+    out = layer(torch.rand(2, 3, 4))[0]
+    scope = SimpleNamespace(
+        op=None, layer=SimpleNamespace(torch_name=f"torch.nn.{kind}", attrs={"batch_first": batch_first})
+    )
+    shape = Shape((2, 3, 5), Step(kind, None, (2, 3, 5), (made("torch.rand", (2, 3, 4)),), scope))
+    assert (scattered(shape, (6, 5)) is not None) is batch_first
+    if batch_first:
+        with pytest.raises(RuntimeError, match="view size is not compatible"):
+            out.view(6, 5)
+    else:
+        out.view(6, 5)
+
+
 def test_sizes_that_nobody_knows() -> None:
     b, h, w = (dims.symbol(name) for name in "BHW")
     image = permuted((b, 8, h, w), (0, 2, 3, 1))
