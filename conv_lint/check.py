@@ -23,7 +23,7 @@ from conv_lint.interpreter.judge import OF_CHANNELS
 from conv_lint.interpreter.machine import Limits, Machine, Note
 from conv_lint.interpreter.users import run_users
 from conv_lint.interpreter.verdict import judged
-from conv_lint.interpreter.ways import way_at
+from conv_lint.interpreter.ways import maker
 from conv_lint.project import Project
 from conv_lint.tree import Tree
 
@@ -114,18 +114,8 @@ def _maker(finding: Finding) -> Origin | None:
     source, given = (finding.report.facts.get(name) for name in ("source", "given"))
     if not isinstance(source, Origin) or source.step is None or not isinstance(given, Expr):
         return source if isinstance(source, Origin) else None
-    shape = tuple(tuple.__iter__(source.step.shape))
-    axes = [i - len(shape) for i, size in enumerate(shape) if size == given]
-    if len(axes) != 1:
-        return source
-    made = source.step
-    for point in way_at(source.step, axes[0]):
-        if point.size != given:
-            break
-        made = point.step
-        if made.made == point.axis:
-            break
-    return Origin(made.label, made.place, made)
+    made = maker(source.step, given)
+    return Origin(made.label, made.place, made) if made is not source.step else source
 
 
 def _gathered(findings: Iterable[Finding]) -> list[Finding]:

@@ -31,6 +31,7 @@ from conv_lint.interpreter.statements import execute
 from conv_lint.interpreter.suppose import ROUNDS
 from conv_lint.interpreter.tensors import new_input
 from conv_lint.tree import Tree, dotted
+from conv_lint.tree import walk as walk_tree
 from conv_lint.values import Choice, Condition, External, Shape, Tensor, Unknown, Value, any_shape, birth
 
 
@@ -48,6 +49,12 @@ def run_all(machine: Machine) -> dict[str, Value]:
         if isinstance(value, Instance) and value.is_module and not any(m.called for _, m in walk(value)):
             _attempt(machine, machine.tree.module, partial(feed, machine, namespace.frame, value))
     unused = {name: value for name, value in namespace.frame.locals.items() if _is_unused(machine, value)}
+    classes = [name for name, value in unused.items() if isinstance(value, Class)]
+    for value in list(namespace.frame.locals.values()):
+        if not isinstance(value, Function) or value.tree is not machine.tree or value in machine.used:
+            continue
+        if any(_calls(value, name) for name in classes):
+            supposing(machine, value.node, partial(_factory_of, machine, namespace.frame, value))
     # What a class is for, its own file knows best: the outer classes come first, and what they have run is done.
     for node in reversed(list(definitions(machine.tree.module))):
         value = namespace.frame.locals.get(node.name.value)
@@ -282,6 +289,21 @@ def factory(machine: Machine, frame: Frame, node: cst.FunctionDef, function: Val
     made = call_with(machine, frame, node, function, arguments)
     if isinstance(made, Instance) and made.is_module:
         feed(machine, frame, made, _configured(machine, node.name.value))
+
+
+def _calls(function: Function, name: str) -> bool:
+    """Does a function call something of this name?"""
+    return any(isinstance(n, cst.Call) and dotted(n.func) == name for n in walk_tree(function.node))
+
+
+def _factory_of(machine: Machine, frame: Frame, function: Function) -> None:
+    """Call a function that makes a class which nothing else in the file has made, with symbols for what it needs:
+    ``def resnet29(num_classes): return ResNet(Block, [3, 3, 3], num_classes)``.  A module that it returns is fed."""
+    machine.by_default = True
+    kwargs = arguments_for(machine, frame, None, function)
+    made = call_with(machine, frame, function.node, function, Arguments([], kwargs))
+    if isinstance(made, Instance) and made.is_module:
+        feed(machine, frame, made)
 
 
 def _wants_errors(node: cst.FunctionDef) -> bool:

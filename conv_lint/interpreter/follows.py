@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Container, Iterable, Iterator
+from fractions import Fraction
 
 from conv_lint import catalogue
 from conv_lint.dims import Expr, render
@@ -21,14 +23,33 @@ def news(findings: Iterable[Finding]) -> list[Finding]:
     kept: list[Finding] = []
     failed: set[object] = set()
     pairs: set[object] = set()
+    ratios: dict[object, object] = {}
     for finding in findings:
         pair = _pair(finding)
-        if not (pair in pairs or (_is_dark(finding) and hangs_on(finding, failed))):
+        if not (pair in pairs or (_is_dark(finding) and hangs_on(finding, failed)) or _is_same_ratio(finding, ratios)):
             kept.append(finding)
         failed.add(call(finding.scene))
+        ratios.setdefault(call(finding.scene), _ratio(finding))
         if pair is not None:
             pairs.add(pair)
     return kept
+
+
+def _ratio(finding: Finding) -> Fraction | None:
+    """How many times too many there are: of the channels that a layer is given, the elements that a view asks for."""
+    facts = finding.report.facts
+    takes, given = facts.get("takes"), facts.get("given")
+    if finding.report.rule is catalogue.view_elements:
+        takes, target = facts.get("have"), facts.get("target")
+        sizes = [n for n in target if isinstance(n, int) and n > 0] if isinstance(target, (tuple, list)) else []
+        given = math.prod(sizes) if isinstance(target, (tuple, list)) and len(sizes) == len(target) else None
+    return Fraction(given, takes) if isinstance(takes, int) and isinstance(given, int) and takes > 0 else None
+
+
+def _is_same_ratio(finding: Finding, ratios: dict[object, object]) -> bool:
+    """Is a view wrong by as much as a layer before it: ``y.view(b, c, 1, 1)`` of what ``SELayer(c // 4)`` has made?"""
+    wrong = _ratio(finding) if finding.report.rule is catalogue.view_elements else None
+    return wrong is not None and any(ratios.get(call(step.scope)) == wrong for step in steps(finding.trail))
 
 
 def passed_on(findings: Iterable[Finding]) -> set[int]:

@@ -60,6 +60,8 @@ def dropped_tensors(scene: Scene, trail: tuple[Step, ...]) -> Iterator[Dropped]:
             step = value.step
             if step is None or id(step) in on_way or not any(id(parent) in on_way for parent in step.parents):
                 continue
+            if isinstance(expression, cst.Call) and tuple.__eq__(step.shape, step.parents[0].shape):
+                continue  # ``pe.cuda()``: with it nothing would fit better
             meant = _meant(expression)
             if meant is not None and isinstance(step.scope, Scope) and step.scope.node is expression:
                 name, wanted = meant

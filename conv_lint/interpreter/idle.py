@@ -8,11 +8,13 @@ from dataclasses import replace
 
 import libcst as cst
 
+from conv_lint.dims import Dim, eq
 from conv_lint.finding import Finding, Origin, Place, Step
 from conv_lint.interpreter.follows import OF_JOINS, steps
 from conv_lint.interpreter.forgotten import dropped_tensors, overwritten_tensors, passed, unattached
 from conv_lint.interpreter.judge import TAKES, Judge, child_of, gives_of, is_idle, size_of, takes_of
 from conv_lint.interpreter.objects import Instance
+from conv_lint.interpreter.repair import window_of_layer
 from conv_lint.interpreter.sides import GIVES
 from conv_lint.interpreter.unread import is_unread
 from conv_lint.interpreter.ways import Scope, order_of, size_at
@@ -79,6 +81,21 @@ class Idle(Judge):
                     return self.moved(place, f"self.{name}(...) around it, which is never called")
                 if gives_of(other) == self.takes:  # of a tensor of another rank
                     return self.moved(place, f"self.{name} first, which is never called")
+        return None
+
+    def uncalled(self) -> Finding | None:
+        """A layer of the module that joins two tensors, which would make one of them as large as the other, and is
+        never called."""
+        axis, facts = self.axis(), self.finding.report.facts
+        if axis is None or "a" not in facts or "b" not in facts:
+            return None
+        one: Dim = facts["a"]  # type: ignore[assignment]
+        two: Dim = facts["b"]  # type: ignore[assignment]
+        for frame, node, module in self.callers():
+            for name, other in module.children():
+                window = window_of_layer(other, axis) if is_idle(other) else None
+                if window is not None and (eq(window.over(one), two) or eq(window.over(two), one)):
+                    return self.moved(frame.place(node), f"self.{name}(...) before it, which is never called")
         return None
 
     def other_tensor(self) -> Finding | None:

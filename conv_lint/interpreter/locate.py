@@ -6,7 +6,9 @@ disagreement were made: two layers of one block disagree inside the block, two b
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import TypeAlias
 
 import libcst as cst
 
@@ -17,7 +19,7 @@ from conv_lint.interpreter.decided import argument_node
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import Call, Frame, Instance
 from conv_lint.interpreter.repair import STRIDE, Repair, repairs
-from conv_lint.interpreter.ways import Scene, Scope
+from conv_lint.interpreter.ways import Scene, Scope, maker
 from conv_lint.ops.rule import Signature
 
 
@@ -43,13 +45,17 @@ def report_argument(
     if machine.muted:
         return
     source = report.facts.get("source")
-    stop = _common_scope(frame, layer, source.step if isinstance(source, Origin) else None)
+    step = source.step if isinstance(source, Origin) else None
+    made = maker(step, report.facts.get("given")) if step is not None else None
+    stop = _common_scope(frame, layer, made if made is not None and isinstance(made.scope, Scope) else step)
     places: list[Place] = []
     makers: list[Place] = []
-    made = layer.layer.call if layer is not None and layer.layer is not None else None
-    if made is not None and at is not None:
-        places += _written(made, at, signature, stop, report.facts.get("takes"))
-        makers = list(_calls(made.frame))
+    site = layer.layer.call if layer is not None and layer.layer is not None else None
+    if site is not None and at is not None:
+        handed = _written(site, at, signature, stop, report.facts.get("takes"))
+        places += [place for place, _ in handed]
+        report.facts["fix"] = _by_parameter(report.facts.get("fix"), at, handed, machine.tree.path)
+        makers = list(_calls(site.frame))
         if any(place.file.path == machine.tree.path for place in places) or not _is_ready_made(makers, machine):
             places, makers = [*places, *makers], []
         elif str(report.facts.get("fix")).startswith(f"{at}="):
@@ -61,7 +67,8 @@ def report_argument(
         places.insert(0, frame.place(node) if joined is None else joined.frame.place(joined.node))
     elif node is not None:
         expression = argument_node(node, at, signature) if at is not None and layer is None else None
-        places += _followed(expression, frame, stop) if expression is not None else [frame.place(node)]
+        followed = _followed(expression, frame, stop) if expression is not None else [(frame.place(node), None)]
+        places += [place for place, _ in followed]
     if at == CALL and (chain is not None or _beside(layer, trail)):
         report.facts["fix"] = _as_layers(report.facts.get("fix"))
     places += [*_calls(frame), *makers]
@@ -177,11 +184,23 @@ def _is_own(repair: Repair, module: object) -> bool:
     return isinstance(node, cst.Integer) or (isinstance(node, cst.Call) and repair.window.follows)
 
 
-def _written(made: Call, at: str, signature: Signature | None, stop: object, value: object) -> list[Place]:
+#: A place where a number is written, and the parameter that it is given to there, if it is handed on from one.
+Handed: TypeAlias = "tuple[Place, str | None]"
+
+
+def _by_parameter(fix: object, at: str, handed: list[Handed], path: str) -> object:
+    """``in_features=256`` by the name that it has at the call where the finding stands: ``channel=256``."""
+    name = next((name for place, name in handed if place.file.path == path), None)
+    if name is None or not isinstance(fix, str) or re.fullmatch(rf"{at}=\d+", fix) is None:
+        return fix
+    return f"{name}={fix.partition('=')[2]}"
+
+
+def _written(made: Call, at: str, signature: Signature | None, stop: object, value: object) -> list[Handed]:
     """The argument of a construction, followed to where it was written; the construction itself if it was not given."""
     expression = argument_node(made.node, at, signature)
     if expression is None:
-        return [made.frame.place(made.node)]
+        return [(made.frame.place(made.node), None)]
     return _followed(expression, made.frame, stop, value)
 
 
@@ -196,19 +215,20 @@ def _keep(
         machine.report(Finding(report, own[0], trail, others, scene))
 
 
-def _followed(expression: cst.CSTNode, frame: Frame, stop: object, value: object = None) -> list[Place]:
+def _followed(expression: cst.CSTNode, frame: Frame, stop: object, value: object = None) -> list[Handed]:
     """The expression, and what callers wrote for it if it is a mere parameter; the outermost first."""
-    places = [frame.place(expression)]
+    places: list[Handed] = [(frame.place(expression), None)]
     while isinstance(expression, cst.Name) and (given := frame.given(expression.value, value)) is not None:
         if frame is stop or (stop is not None and frame.self_value is stop):
             break
+        name = expression.value
         expression, caller = given
         if caller is None:
             assert frame.function is not None
-            places.append(Place(frame.function.tree, expression))
+            places.append((Place(frame.function.tree, expression), name))
             break
         frame = caller
-        places.append(frame.place(expression))
+        places.append((frame.place(expression), name))
     return places[::-1]
 
 

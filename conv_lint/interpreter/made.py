@@ -63,10 +63,16 @@ class Made(Judge):
         if not isinstance(node, cst.Call) or _in_a_loop(node, frame):
             return None
         name = cst.Module([]).code_for_node(node.func)
-        return self.moved(frame.place(node), f"another layer than {name}, which has run on {self.takes} before", frame)
+        fix = f"another layer than {name}, which has run on {self.takes} before"
+        if frame is not self.scene.frame and not isinstance(frame.self_value, Instance):  # a model is called once more
+            fix = f"an input with {self.takes} for {name}, as it was given before"
+        return self.moved(frame.place(node), fix, frame)
 
-    def misnamed(self) -> Finding | None:
-        """``nn.Conv2d(cin, cout, kernel_size=bias)``, or ``Block(heads, heads)`` of ``(dim, heads)``, on the way."""
+    def misnamed(self, lost: bool = False) -> Finding | None:
+        """``nn.Conv2d(cin, cout, kernel_size=bias)``, or ``Block(heads, heads)`` of ``(dim, heads)``, on the way.
+
+        ``lost``: only where a parameter of the right name is never read.
+        """
         is_of_channels, rule = None, self.finding.report.rule
         if rule in OF_CHANNELS:
             is_of_channels = True
@@ -74,7 +80,7 @@ class Made(Judge):
             is_of_channels = self.axis() == 1 - len(_sizes(self.finding.report.facts.get("left")))
         for call, parameters in self._constructions():
             for found in misnamed(call, parameters):
-                if is_of_channels is None or found.is_of_channels == is_of_channels:
+                if (is_of_channels is None or found.is_of_channels == is_of_channels) and found.is_lost >= lost:
                     return self.moved(found.place, self.written(found.fix), found.frame)
         return None
 

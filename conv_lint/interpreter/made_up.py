@@ -25,18 +25,17 @@ def instead_of_none(init: Function) -> dict[str, Value]:
     return {name: Unknown(f"the parameter {name}", name) for name in names}
 
 
-def arguments_for(machine: Machine, frame: Frame, made: Class, init: Function) -> dict[str, Value]:
-    """What is given for each required parameter behind ``self``."""
-    inner = init.unwrapped  # what it passes its arguments on to
-    init = inner if isinstance(inner, Function) else init
-    params = init.node.params
-    required = [
-        p for p in [*params.posonly_params, *params.params][1:] + list(params.kwonly_params) if p.default is None
-    ]
-    return {p.name.value: _argument(machine, frame, made, init, p) for p in required}
+def arguments_for(machine: Machine, frame: Frame, made: Class | None, function: Function) -> dict[str, Value]:
+    """What is given for each required parameter of a function, or of the ``__init__`` of ``made`` behind ``self``."""
+    inner = function.unwrapped  # what it passes its arguments on to
+    function = inner if isinstance(inner, Function) else function
+    params = function.node.params
+    positional = [*params.posonly_params, *params.params][made is not None :]
+    required = [p for p in (*positional, *params.kwonly_params) if p.default is None]
+    return {p.name.value: _argument(machine, frame, made, function, p) for p in required}
 
 
-def _argument(machine: Machine, frame: Frame, made: Class, init: Function, parameter: cst.Param) -> Value:
+def _argument(machine: Machine, frame: Frame, made: Class | None, init: Function, parameter: cst.Param) -> Value:
     name = parameter.name.value
     annotation = parameter.annotation.annotation if parameter.annotation is not None else None
     if dotted(annotation) == "int":
@@ -50,7 +49,7 @@ def _argument(machine: Machine, frame: Frame, made: Class, init: Function, param
         if isinstance(shared, Dict) and not shared.open:
             machine.supposed = True
             return Dict(_with_unknowns(shared.items, name))  # the one that the file itself reads under this name
-        kind = made.find("config_class")
+        kind = made.find("config_class") if made is not None else MISSING
     if isinstance(kind, Class) and _needs_nothing(machine, kind):
         try:
             value = call_with(machine, frame, kind.node, kind, Arguments(rest=FURTHER))

@@ -160,6 +160,10 @@ def _build(
     instance.layer = Layer(row, bound, site)
     attrs = {k: List(v) if isinstance(v, list) else v for k, v in bound.items() if k not in ("device", "dtype")}
     instance.attrs.update(attrs)
+    if row.name in _STACKS:
+        _stack(
+            machine, instance, arguments.kwargs.get(_STACKS[row.name], arguments.args[0] if arguments.args else None)
+        )
     if row.build is None:
         return
     world = tensors.CallWorld(machine, site.frame, None, row.signature, instance)
@@ -224,6 +228,11 @@ def forward_of(
     if name in ("torch.nn.Module", "torch.nn.ModuleList", "torch.nn.ModuleDict"):
         faults.no_forward(machine, frame, node, module)
     coverage.note_call(machine, module, arguments.args)
+    if name in _STACKS:
+        made = _run_member(machine, frame, node, module, arguments)
+        if isinstance(made, Tensor):
+            _watched(machine, module, arguments, made)
+            return made
     row = ops.LAYERS.get(name)
     if row is None or row.rule is None or module.open or module.layer is None or arguments.open:
         reason = module.open or arguments.open or f"{name} is not in the op table"
@@ -234,6 +243,37 @@ def forward_of(
     result = _run_layer(machine, frame, node, module, row, arguments)
     _watched(machine, module, arguments, result)
     return result
+
+
+#: What runs copies of one layer, one behind the other, and the argument that is the layer.
+_STACKS = {"torch.nn.TransformerEncoder": "encoder_layer", "torch.nn.TransformerDecoder": "decoder_layer"}
+#: No more copies are listed.
+MOST_COPIES = 100
+
+
+def _stack(machine: Machine, instance: Instance, layer: Value) -> None:
+    """The copies of a layer; one layer stands for all of them."""
+    layer, number = machine.resolve(layer), instance.attrs.get("num_layers")
+    if isinstance(layer, Instance):
+        copies = Instance(External("torch.nn.ModuleList"), call=instance.call)
+        attributes.store(machine, instance, "layers", copies)
+        add_all(machine, copies, List([layer] * min(number, MOST_COPIES) if isinstance(number, int) else [layer]))
+        copies.open = None if isinstance(number, int) else "so many layers as nobody knows"
+
+
+def _run_member(
+    machine: Machine, frame: Frame, node: cst.CSTNode | None, module: Instance, arguments: Arguments
+) -> Value:
+    """What the first of the copies makes, given the masks that the stack is given; the others change nothing more."""
+    copies = module.attrs.get("layers")
+    layer = copies.attrs.get("0") if isinstance(copies, Instance) else None
+    if not isinstance(layer, Instance) or not isinstance(layer.cls, External) or arguments.others or arguments.rest:
+        return None
+    kwargs = {"src_mask" if name == "mask" else name: value for name, value in arguments.kwargs.items()}
+    kwargs = {name: value for name, value in kwargs.items() if not name.endswith("is_causal")}
+    count = 3 if layer.torch_name.endswith("EncoderLayer") else 6
+    given = Arguments(arguments.args[:count], kwargs, arguments.nodes[:count], arguments.kw_nodes)
+    return call_module(machine, frame, node, layer, given)
 
 
 def _watched(machine: Machine, module: Instance, arguments: Arguments, result: Value) -> None:
@@ -517,6 +557,12 @@ def _get_submodule(machine: Machine, frame: Frame, module: Instance, arguments: 
     for name in path.split(".") if isinstance(path, str) else ():
         here = attributes.get(machine, frame, None, here, name)
     return here if isinstance(path, str) else Unknown("an unknown submodule")
+
+
+@method("generate_square_subsequent_mask")
+def _mask(machine: Machine, frame: Frame, module: Instance, arguments: Arguments) -> Value:
+    size = argument(arguments, 0, "sz")
+    return tensors.call(machine, frame, None, "torch.zeros", [size, size], {})
 
 
 @method("__getitem__")

@@ -18,7 +18,7 @@ from conv_lint import dims
 from conv_lint.dims import Dim
 from conv_lint.finding import Step
 from conv_lint.interpreter.decided import Decided, call_of, decided
-from conv_lint.interpreter.objects import Frame
+from conv_lint.interpreter.objects import Frame, Instance
 from conv_lint.interpreter.ways import Point, Scope, way_at
 from conv_lint.ops.window import windows
 
@@ -282,17 +282,21 @@ def _parameter(name: str) -> Rule:
 
 def window_of(point: Point) -> Window | None:
     """How a convolution or pool slides along the axis, if that is known in numbers."""
-    scope, axis = point.step.scope, point.axis
+    scope = point.step.scope
     if not isinstance(scope, Scope):
         return None
-    values: Mapping[str, object]
-    if scope.layer is not None and scope.layer.layer is not None:
-        row = scope.layer.layer.row
-        name, n, values = row.name, row.n, scope.layer.attrs
-    elif scope.op is not None:
-        name, n, values = scope.op.name, scope.op.n, scope.op.args
-    else:
-        return None
+    if scope.layer is not None:
+        return window_of_layer(scope.layer, point.axis)
+    return _window(scope.op.name, scope.op.n, scope.op.args, point.axis) if scope.op is not None else None
+
+
+def window_of_layer(layer: Instance, axis: int) -> Window | None:
+    """The same of a layer, whether it is called or not."""
+    row = layer.layer.row if layer.layer is not None else None
+    return _window(row.name, row.n, layer.attrs, axis) if row is not None else None
+
+
+def _window(name: str, n: int, values: Mapping[str, object], axis: int) -> Window | None:
     if not SLIDING.search(name) or axis < -n:
         return None
     kernel = number(_kernel(values), axis, n)

@@ -145,6 +145,11 @@ def _tensor(c: Context, *values: Value, **more: Value) -> Value:
     return Tensor(any_shape("a tensor made from something unknown"))
 
 
+@native("torch.nn.Transformer.generate_square_subsequent_mask")
+def _triangular_mask(c: Context, sz: Value, *values: Value, **more: Value) -> Value:
+    return c.call(External("torch.zeros"), sz, sz)
+
+
 @native("torch.nn.quantized.FloatFunctional", "torch.ao.nn.quantized.FloatFunctional", "torch.nn.quantized.QFunctional")
 def _float_functional(c: Context) -> Value:
     """``add``, ``cat``, ``mul`` as a module, so that quantization can observe them."""

@@ -45,6 +45,11 @@ def _judged(group: list[Finding], machine: Machine, wrong: set[object]) -> list[
     ``wrong``: the calls that turn out to be given a wrong tensor are added.
     """
     moved = [f for f in group if isinstance(f.scene, Scene) and f.report.rule in OF_JOINS and _is_elsewhere(f, f.scene)]
+    for finding in moved:
+        better = _Judge(finding, machine)
+        verdict = better.uncalled() or better.misnamed(lost=True)
+        if verdict is not None:
+            return [verdict]
     for position, finding in enumerate(group if not moved else []):
         if isinstance(finding.scene, Scene):
             judge = _Judge(finding, machine)
@@ -95,7 +100,7 @@ class _Judge(Idle, Made):
             ]
             rules += [] if sure else others
         elif rule in OF_JOINS:
-            rules = [self.joined_batches, self.left_out, self.unattached, self.misnamed]
+            rules = [self.joined_batches, self.left_out, self.uncalled, self.unattached, self.misnamed]
             rules += [self.patches, self.sum]
         elif rule is catalogue.view_elements:
             rules = [self.lonely, self.misnamed, self.patches, self.viewed]

@@ -71,6 +71,22 @@ def way_at(step: Step, axis: int) -> list[Point]:
     return way
 
 
+def maker(step: Step, size: object) -> Step:
+    """The step that has decided the one size of this value of what a step made; what only passes it on is not."""
+    shape = tuple(tuple.__iter__(step.shape))
+    axes = [axis - len(shape) for axis, other in enumerate(shape) if other == size]
+    if len(axes) != 1:
+        return step
+    made = step
+    for point in way_at(step, axes[0]):
+        if point.size != size:
+            break
+        made = point.step
+        if made.made == point.axis:
+            break
+    return made
+
+
 def order_of(op: Op, count: int) -> list[int] | None:
     """In which order a permutation or a transposition puts ``count`` dimensions; ``None`` for other operations."""
     order: Any
@@ -91,7 +107,9 @@ def order_of(op: Op, count: int) -> list[int] | None:
 
 
 #: What may put a dimension in another place, counted from the right, without changing it.
-_REGROUPS = (".view", ".reshape", ".flatten", ".unflatten", "nn.Flatten")
+_REGROUPS = tuple(
+    f".{name}" for name in "view reshape flatten unflatten Flatten mean sum amax amin squeeze unsqueeze".split()
+)
 
 
 def _before(point: Point) -> int:
