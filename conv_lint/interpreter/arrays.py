@@ -74,7 +74,8 @@ def _expand_dims(c: Context, value: Value, axis: Value) -> Value:
 #: Functions of an array that torch has under the same name, and those that it calls otherwise.
 _OF_ARRAYS = {f"numpy.{name}": f"torch.{name}" for name in (
     "reshape", "squeeze", "swapaxes", "moveaxis", "tile", "ravel", "flip", "roll", "clip", "abs", "exp", "log",
-    "square", "zeros_like", "ones_like", "mean", "std", "var", "argmax", "argmin",
+    "square", "sin", "cos", "sqrt",
+    "sign", "tanh", "tril", "triu", "diff", "zeros_like", "ones_like", "mean", "std", "var", "argmax", "argmin",
 )} | {"numpy.max": "torch.amax", "numpy.min": "torch.amin", "numpy.absolute": "torch.abs"}  # fmt: skip
 
 
@@ -131,10 +132,17 @@ def _pad(c: Context, array: Value, pad_width: Value, mode: Value = "constant", *
     return c.call_torch("torch.nn.functional.pad", array, tuple(flat))
 
 
-@native("numpy.stack", "numpy.concatenate")
+@native("numpy.stack", "numpy.concatenate", "numpy.vstack", "numpy.hstack", "numpy.dstack", "numpy.column_stack")
 def _joined(c: Context, values: Value, axis: Value = 0) -> Value:
-    name = "torch.stack" if c.name.endswith("stack") else "torch.cat"
+    last = c.name.rpartition(".")[2]
     items = items_of(c.machine, values)
     if items is None or not all(isinstance(i, Tensor) for i in items):
         return Unknown("joined from arrays that are not known")
-    return c.call_torch(name, List(items), axis)
+    if last in ("stack", "concatenate"):
+        return c.call_torch("torch.stack" if last == "stack" else "torch.cat", List(items), axis)
+    return c.call_torch(f"torch.{last}", List(items))
+
+
+@native("numpy.eye", "numpy.identity")
+def _eye(c: Context, n: Value, m: Value = None, **more: Value) -> Value:
+    return c.call_torch("torch.eye", n, *([m] if m is not None else [])) if not more else Unknown("a shifted diagonal")

@@ -23,6 +23,7 @@ from conv_lint.interpreter.smallest import smallest
 from conv_lint.interpreter.swaps import of_another_rank, swapped
 from conv_lint.interpreter.upsampled import padded
 from conv_lint.interpreter.ways import Scene, Scope, size_at
+from conv_lint.ops.linear import ONE_IMAGE
 from conv_lint.ops.rule import origin
 from conv_lint.values import Tensor
 
@@ -67,6 +68,18 @@ class Made(Judge):
         if frame is not self.scene.frame and not isinstance(frame.self_value, Instance):  # a model is called once more
             fix = f"an input with {self.takes} for {name}, as it was given before"
         return self.moved(frame.place(node), fix, frame)
+
+    def one_image(self) -> Finding | None:
+        """A program that gives a net one image where a batch is wanted: that is put right where it calls the net."""
+        if not str(self.finding.report.facts.get("fix")).endswith(ONE_IMAGE):
+            return None
+        node: cst.CSTNode | None = self.scene.node
+        for frame in self.scene.frame.stack():
+            if not isinstance(frame.self_value, Instance) and isinstance(node, cst.Call) and node.args:
+                given = frame.tree.module.code_for_node(node.args[0].value)
+                return self.moved(frame.place(node), f"{given}.unsqueeze(0){ONE_IMAGE}", frame)
+            node = frame.call.node if frame.call is not None else None
+        return None
 
     def misnamed(self, lost: bool = False) -> Finding | None:
         """``nn.Conv2d(cin, cout, kernel_size=bias)``, or ``Block(heads, heads)`` of ``(dim, heads)``, on the way.

@@ -77,6 +77,7 @@ class _Judge(Idle, Made):
         rule = self.finding.report.rule
         if rule in OF_CHANNELS:
             rules = [
+                self.one_image,
                 self.edited,
                 self.other_layer,
                 self.repeated_layer,

@@ -63,6 +63,10 @@ def _wrong_features(op: Op, input: Shape, takes: Dim) -> None:
     op.fail(catalogue.input_features(takes=takes, given=given, source=source, fix=fix, product=product), at)
 
 
+#: Why the input needs another dimension.
+ONE_IMAGE = ", one image is no batch"
+
+
 def _before_it(input: Shape, takes: Dim) -> str | None:
     """What is missing before the layer, where a reader can tell: the flattening, a pooling, a batch dimension."""
     if input.rest is not None:
@@ -73,7 +77,7 @@ def _before_it(input: Shape, takes: Dim) -> str | None:
         return "start_dim=1 in the flattening, which takes the batch too"
     ranks = _ranks_before(input.step)
     if len(input) == 2 and len(ranks) > 1 and ranks[1] == 3 and eq(dims.product(input), takes) is True:
-        return "x.unsqueeze(0) first, one image is no batch"
+        return f"x.unsqueeze(0) first{ONE_IMAGE}"
     if len(input) != 4 or set(ranks) != {4}:
         return None
     if eq(input[1], takes) is True:
