@@ -139,7 +139,7 @@ stack_shapes = Rule(
 matmul_sizes = Rule(
     "CONV208",
     "matmul-sizes",
-    "{layer}: {left} and {right} cannot be multiplied: {a} against {b}[ ({source})]",
+    "{layer}: {left} and {right} cannot be multiplied: {a} against {b}[ ({source})][; write {fix}]",
 )
 einsum_sizes = Rule(
     "CONV209",

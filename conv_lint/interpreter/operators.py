@@ -439,6 +439,7 @@ def identical(machine: Machine, frame: Frame, left: Value, right: Value) -> Valu
         return True
     if isinstance(left, Unknown) or isinstance(right, Unknown):
         one, two = (left, right) if isinstance(left, Unknown) else (right, left)
+        assert isinstance(one, Unknown)
         return _pinned(one, two)
     if isinstance(left, (bool, type(None))) or isinstance(right, (bool, type(None))):
         return left is right
@@ -449,8 +450,14 @@ def identical(machine: Machine, frame: Frame, left: Value, right: Value) -> Valu
     return equal(machine, frame, left, right)
 
 
-def _pinned(one: Value, two: Value) -> Condition:
+#: Why ``type(x)`` is not known: a tensor or an array, but nothing of Python's own.
+TYPE_OF_A_TENSOR = "the type of a tensor"
+
+
+def _pinned(one: Unknown, two: Value) -> Value:
     """An unknown value compared with another: remembered, and pinned where it is a constant."""
+    if one.reason == TYPE_OF_A_TENSOR and isinstance(two, External) and two.name.startswith("builtins."):
+        return False
     if isinstance(two, (int, float, str, type(None), External, Class)):
         return Condition(("==", one, two), "a comparison with an unknown value")
     return Condition(object(), "a comparison of unknown values")

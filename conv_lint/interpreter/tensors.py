@@ -416,7 +416,7 @@ def call_method(
     """``x.name(...)``."""
     if name == "transpose" and len(args) > 2:
         name = "permute"  # an array's transpose takes all axes
-    if name == "repeat" and len(args) == 2 and args[1] in (0, -1):
+    if name == "repeat" and len(args) == 2 and (args[1] in (0, -1) or _is_more_than_two(machine, base)):
         name = "repeat_interleave"  # of an array: how often, along which axis
     if name == "dot" and any(isinstance(v, Tensor) and _may_be_matrix(machine, v) for v in (base, *args[:1])):
         name = "matmul"  # of arrays: torch's takes vectors only
@@ -457,6 +457,11 @@ def call_method(
     if isinstance(result, Unknown) and not base.sure:
         return Unknown(f"{name} of an input")
     return result
+
+
+def _is_more_than_two(machine: Machine, value: Tensor) -> bool:
+    """Has it more than two dimensions, in a file with arrays?"""
+    return len(machine.shape(value.shape).known) > 2 and "numpy" in machine.tree.text
 
 
 def _may_be_matrix(machine: Machine, value: Tensor) -> bool:

@@ -12,6 +12,7 @@ from conv_lint.dims import Expr
 from conv_lint.interpreter import protocols
 from conv_lint.interpreter.libraries import Context, native
 from conv_lint.interpreter.objects import BoundMethod, Class, Function, Instance, Native, Partial, Sizes
+from conv_lint.interpreter.operators import TYPE_OF_A_TENSOR
 from conv_lint.values import Choice, Condition, Dict, External, Iter, List, Real, Tensor, Unknown, Value
 
 #: Modules whose classes Python itself is asked about.
@@ -182,6 +183,8 @@ def _type(c: Context, value: Value, *more: Value) -> Value:
         return value.cls
     if value is None:
         return External("types.NoneType")
+    if isinstance(value, Tensor) and value.sure:
+        return Unknown(TYPE_OF_A_TENSOR)
     kind = python_type(value)
     return External(f"builtins.{kind.__name__}") if kind in _NAMED else Unknown("a type that is not known")
 

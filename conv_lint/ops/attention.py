@@ -99,9 +99,11 @@ def _require_rank_of(op: Op, query: Shape, other: Shape, name: str, was: Shape) 
     return other
 
 
-def _require_equal(op: Op, left: Shape, right: Shape, axis: int, at: str) -> None:
+def _require_equal(op: Op, left: Shape, right: Shape, axis: int, at: str, is_batch: bool = False) -> None:
     if op.equate(left[axis], right[axis]) is False:
-        facts = {"left": left, "right": right, "a": left[axis], "b": right[axis]}
+        facts: dict[str, object] = {"left": left, "right": right, "a": left[axis], "b": right[axis]}
+        if is_batch and op.is_layer and eq(left[1 - axis], right[1 - axis]) is True:
+            facts["fix"] = f"batch_first={axis == 1}, the batch is taken to be dim {axis}"
         op.fail(catalogue.matmul_sizes(**facts, source=op.origin(right, axis)), None if op.is_layer else at)
 
 
@@ -208,8 +210,8 @@ def _agree(
     _require_equal(op, key, value, axis, "value")
     if batch_axis is None:
         return None, query[axis], key[axis]
-    _require_equal(op, query, key, batch_axis, "key")
-    _require_equal(op, key, value, batch_axis, "value")
+    _require_equal(op, query, key, batch_axis, "key", is_batch=True)
+    _require_equal(op, key, value, batch_axis, "value", is_batch=True)
     return query[batch_axis], query[axis], key[axis]
 
 
@@ -301,7 +303,7 @@ def _second(op: Op, first: Shape, second: Shape, features: Dim, batch_first: Arg
         _require_features(op, second, features, "d_model")
     batch, _ = _axes(len(first), batch_first)
     if batch is not None:
-        _require_equal(op, first, second, batch, at)
+        _require_equal(op, first, second, batch, at, is_batch=True)
 
 
 @shape_rule(
