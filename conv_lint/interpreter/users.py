@@ -28,7 +28,7 @@ from conv_lint.tree import Tree
 from conv_lint.values import Value
 
 #: What all users of a file may cost together: seconds of the processor, entries; and one entry: steps.
-SECONDS, MOST_ENTRIES, STEPS = 1.5, 12, 100_000
+SECONDS, MOST_ENTRIES, STEPS = 2.0, 12, 100_000
 #: A definition has been seen enough with so many points: an entry whose numbers are all known gives two, any other one.
 ENOUGH = 4
 #: So many files may lie between a definition and the program that uses it.
