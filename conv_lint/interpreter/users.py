@@ -19,7 +19,7 @@ import libcst as cst
 
 from conv_lint.importers import File, Importers
 from conv_lint.interpreter import entries
-from conv_lint.interpreter.machine import Machine, OutOfBudget, TooLong
+from conv_lint.interpreter.machine import Machine, OutOfBudget, PythonRaise, TooLong
 from conv_lint.interpreter.namespace import Namespace, load
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Function
 from conv_lint.interpreter.statements import execute_block
@@ -55,7 +55,7 @@ def run_users(machine: Machine, wanted: dict[str, Value]) -> None:
     spent = time.thread_time() - machine.started
     machine.limits = replace(limits, seconds=min(limits.seconds, spent + SECONDS))
     machine.visiting = True
-    with contextlib.suppress(OutOfBudget):
+    with contextlib.suppress(OutOfBudget, PythonRaise, RecursionError):  # what the file itself has shown stays
         for use in _uses(machine, wanted, points):
             if count >= MOST_ENTRIES or machine.stop:
                 break
@@ -77,6 +77,8 @@ def _uses(machine: Machine, wanted: dict[str, Value], points: Counter[str]) -> I
                 names = {name: frozenset().union(*(leads[n] for n in to)) for name, to in bound.items()}
                 if file.path in seen or all(points[n] >= ENOUGH for n in frozenset().union(*names.values())):
                     continue
+                if time.thread_time() - machine.started > machine.limits.seconds:
+                    return
                 seen.add(file.path)
                 uses = _of_file(machine, file, names)
                 following.append((file, names | {n: use.reaches for use in uses for n in use.statement.binds}))
