@@ -164,7 +164,13 @@ def _unique(findings: list[Finding]) -> list[Finding]:
         first.setdefault((finding.code, finding.position), finding)
     by_line = sorted(_gathered(first.values()), key=lambda f: (f.position, f.code in REMARKS, f.code))
     kept: list[Finding] = []
+    elsewhere: set[object] = set()
     for finding in by_line:
+        # A line of another file that is wrong for several calls here is said at the first of them.
+        line = (finding.code, finding.report.facts.get("elsewhere", id(finding)))
+        if line in elsewhere:
+            continue
+        elsewhere.add(line)
         same_place = [k for k in kept if k.position == finding.position and k.code[4] == finding.code[4] != "1"]
         if not same_place:
             kept.append(finding)

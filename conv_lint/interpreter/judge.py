@@ -36,16 +36,17 @@ class Judge:
 
     def moved(self, place: Place, fix: str | None, frame: Frame | None = None) -> Finding | None:
         """The finding at a place, or at the call in the linted file that led to its ``frame``."""
-        path = self.machine.tree.path
+        path, facts = self.machine.tree.path, dict(self.finding.report.facts)
         if place.file.path != path:
             calls = (f.call.frame.place(f.call.node) for f in frame.stack() if f.call) if frame is not None else ()
             own = next((p for p in calls if p.file.path == path), None)
             if own is None:
                 return None
-            if fix is not None:
-                fix = f"{fix} at {shown_path(place.file.path)}:{place.line}"
+            elsewhere = f"{shown_path(place.file.path)}:{place.line}"
+            facts["elsewhere"] = elsewhere
+            fix = f"{fix} at {elsewhere}" if fix is not None else None
             place = own
-        report = Report(self.finding.report.rule, {**self.finding.report.facts, "fix": fix})
+        report = Report(self.finding.report.rule, {**facts, "fix": fix})
         others = tuple(p for p in (self.finding.place, *self.finding.calls) if p.key != place.key)
         return replace(self.finding, report=report, place=place, calls=others)
 
