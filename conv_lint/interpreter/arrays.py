@@ -83,6 +83,8 @@ _OF_ARRAYS = {f"numpy.{name}": f"torch.{name}" for name in (
 def _like_torch(c: Context, value: Value = (), *values: Value, **more: Value) -> Value:
     """What numpy and torch call alike, ``axis`` aside, and take the same arguments for."""
     given = None
+    if c.name == "numpy.sqrt" and not isinstance(value, Tensor):
+        return c.call(External("math.sqrt"), value)
     if c.name == "numpy.reshape":
         given = more.pop("newshape", more.pop("shape", None))
         value = value if isinstance(value, Tensor) else Tensor(any_shape("an array of unknown shape"))
@@ -144,5 +146,6 @@ def _joined(c: Context, values: Value, axis: Value = 0) -> Value:
 
 
 @native("numpy.eye", "numpy.identity")
-def _eye(c: Context, n: Value, m: Value = None, **more: Value) -> Value:
-    return c.call_torch("torch.eye", n, *([m] if m is not None else [])) if not more else Unknown("a shifted diagonal")
+def _eye(c: Context, rows: Value = None, columns: Value = None, *k: Value, **more: Value) -> Value:
+    sizes = more.get("N", rows), more.get("M", columns)
+    return c.call_torch("torch.eye", *(size for size in sizes if size is not None))
