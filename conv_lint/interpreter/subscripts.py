@@ -83,6 +83,8 @@ def item(machine: Machine, frame: Frame, node: cst.CSTNode, base: Value, index: 
 
 
 def _of_sequence(machine: Machine, frame: Frame, node: cst.CSTNode, base: Value, index: Value) -> Value:
+    if isinstance(base, str) and isinstance(index, str):
+        raise PythonRaise("TypeError")
     items = items_of(machine, base)
     if items is None:
         if isinstance(base, List) and isinstance(index, int) and 0 <= index < len(base.items) and len(base.items) > 1:
