@@ -80,8 +80,11 @@ def _is_unused(machine: Machine, value: Value) -> bool:
     return _OF_TENSORS.search(machine.tree.module.code_for_node(value.node)) is not None
 
 
-#: What the text of a function has that works with tensors or layers.
-_OF_TENSORS = re.compile(r"\b(?:nn|F|torch|einops)\.\w|\.(?:view|reshape|permute|transpose|size|shape)\b|Conv|\bcat\(")
+#: What the text of a function has that makes layers, or works on the shapes of tensors.
+_OF_TENSORS = re.compile(
+    r"\bnn\.[A-Z]\w*\(|\bF\.\w+\(|\.(?:view|reshape|permute|transpose|expand|backward)\("
+    r"|\b(?:cat|stack|einsum|rearrange|matmul|bmm)\(|Conv|Loss\("
+)
 
 
 def _has_alternatives(made: Class) -> bool:

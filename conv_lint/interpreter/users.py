@@ -29,6 +29,10 @@ from conv_lint.values import Value
 
 #: What all users of a file may cost together: seconds of the processor, entries; and one entry: steps.
 SECONDS, MOST_ENTRIES, STEPS = 2.0, 12, 100_000
+#: Functions alone are worth less: most of them only look after what the models do.
+SECONDS_OF_FUNCTIONS = 0.3
+#: A definition that so many entries might have used, and have not, is given up.
+FRUITLESS = 3
 #: A definition has been seen enough with so many points: an entry whose numbers are all known gives two, any other one.
 ENOUGH = 4
 #: So many files may lie between a definition and the program that uses it.
@@ -52,15 +56,21 @@ def run_users(machine: Machine, wanted: dict[str, Value]) -> None:
     """Run what uses the definitions ``wanted``, which nobody in the file itself has run."""
     limits, stopped, count = machine.limits, machine.stop, 0
     points: Counter[str] = Counter()
+    tries: Counter[str] = Counter()
     spent = time.thread_time() - machine.started
-    machine.limits = replace(limits, seconds=min(limits.seconds, spent + SECONDS))
+    seconds = SECONDS if any(isinstance(value, Class) for value in wanted.values()) else SECONDS_OF_FUNCTIONS
+    machine.limits = replace(limits, seconds=min(limits.seconds, spent + seconds))
     machine.visiting = True
     with contextlib.suppress(OutOfBudget, PythonRaise, RecursionError):  # what the file itself has shown stays
         for use in _uses(machine, wanted, points):
             if count >= MOST_ENTRIES or machine.stop:
                 break
             if any(points[name] < ENOUGH for name in use.reaches):
-                count += _run(machine, use, wanted, points)
+                used = _run(machine, use, wanted, points)
+                count += bool(used)
+                tries.update(use.reaches - used if used is not None else ())
+                given_up = (name for name, number in tries.items() if number >= FRUITLESS and not points[name])
+                points.update(dict.fromkeys(list(given_up), ENOUGH))
     machine.visiting, machine.limits, machine.stop = False, limits, stopped
 
 
@@ -119,33 +129,33 @@ def _in_order(uses: Iterable[Use]) -> Iterator[Use]:
     yield from reversed(kinds["class"])
 
 
-def _run(machine: Machine, use: Use, wanted: dict[str, Value], points: Counter[str]) -> bool:
-    """Run one statement, or what it defines; returns whether it has used any of the definitions."""
+def _run(machine: Machine, use: Use, wanted: dict[str, Value], points: Counter[str]) -> set[str] | None:
+    """Run one statement, or what it defines; returns the definitions that it has used, ``None`` if it cannot be run."""
     outline = use.namespace.outline
     tree = outline.tree(use.statement) if outline is not None else None
     if tree is None or not tree.module.body:
-        return False
+        return None
     node = tree.module.body[0]
     frame = Frame(tree, use.namespace)
     worth = 2
     machine.entry_start = machine.steps
     if isinstance(node, cst.FunctionDef):
         if not entries.needs_nothing(node):
-            return False
+            return None
         entry = partial(entries.factory, machine, frame, node, use.namespace.get(node.name.value))
     elif isinstance(node, cst.ClassDef):
         value = use.namespace.get(node.name.value)
         if not isinstance(value, Class) or not value.is_module or value in machine.exercised:
-            return False
+            return None
         entry, worth = partial(entries.feed_class, machine, frame, value), 1 + _has_defaults(value)
     else:
         entry = partial(_as_program, machine, use.namespace, tree)
     before, machine.used = machine.used, set()
     entries.supposing(machine, machine.tree.module, partial(_briefly, machine, entry))
-    used = [name for name, value in wanted.items() if value in machine.used]
+    used = {name for name, value in wanted.items() if value in machine.used}
     points.update(dict.fromkeys(used, worth))
     machine.used |= before
-    return bool(used)
+    return used
 
 
 def _has_defaults(made: Class) -> bool:
