@@ -46,7 +46,7 @@ def scattered(input: Shape, target: Sequence[Dim]) -> Step | None:
         if _is_batch_first(step):
             break
         step = step.parents[0] if step.parents else None
-    if step is None or found is None or len(step.shape) != len(order):
+    if step is None or found is None or len(step.shape) != len(order) or any(map(_may_be_pooled, tuple(input))):
         return None
     chunks = _chunks(tuple(input), order)
     products = [dims.product(target[:count]) for count in range(1, len(target) + 1)]
@@ -56,6 +56,17 @@ def scattered(input: Shape, target: Sequence[Dim]) -> Step | None:
         if all(_differ(reached, product) for product in products):
             return found
     return None
+
+
+def _may_be_pooled(size: Dim) -> bool:
+    """May a size that was computed from another be 1: ``H - 6`` behind a pool over seven pixels?"""
+    if isinstance(size, int):
+        return False
+    atoms, _ = size.terms[0]
+    if len(size.terms) == 1 and all(isinstance(atom, dims.Symbol) for atom in atoms):
+        return False
+    least = dims.low(size)
+    return least is None or least < 2
 
 
 def _keeps_order(step: Step) -> bool:

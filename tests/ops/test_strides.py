@@ -112,6 +112,8 @@ def test_sizes_that_nobody_knows() -> None:
     assert scattered(image, (b * h * w, 8)) is not None
     assert scattered(permuted((1, 8, h, w), (0, 2, 3, 1)), (h * w, 8)) is None
     assert scattered(image, (b, 7, 7, 8)) is None
+    pooled = permuted((b, 8, h - 6, w - 6), (0, 2, 3, 1))  # one pixel, if the pool was made for seven
+    assert scattered(pooled, (b, 8 * (h - 6) * (w - 6))) is None
 
 
 def test_only_what_lies_in_order_for_sure() -> None:
