@@ -329,6 +329,8 @@ def _signature(c: Context, function: Value, **more: Value) -> Value:
 @native("inspect.getfullargspec", "inspect.getargspec")
 def _argspec(c: Context, function: Value) -> Value:
     """The names of the parameters; of a class those of its ``__init__``, ``self`` with them."""
+    if isinstance(function, External):
+        function = External(function.name.removesuffix(".__init__"))
     signature = _signature(c, function)
     parameters = signature.attrs["parameters"] if isinstance(signature, Instance) else None
     if not isinstance(parameters, Dict):
