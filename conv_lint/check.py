@@ -23,7 +23,7 @@ from conv_lint.interpreter.judge import OF_CHANNELS
 from conv_lint.interpreter.machine import Limits, Machine, Note
 from conv_lint.interpreter.users import run_users
 from conv_lint.interpreter.verdict import judged
-from conv_lint.interpreter.ways import maker
+from conv_lint.interpreter.ways import decided_by
 from conv_lint.project import Project
 from conv_lint.tree import Tree
 
@@ -114,7 +114,7 @@ def _maker(finding: Finding) -> Origin | None:
     source, given = (finding.report.facts.get(name) for name in ("source", "given"))
     if not isinstance(source, Origin) or source.step is None or not isinstance(given, Expr):
         return source if isinstance(source, Origin) else None
-    made = maker(source.step, given)
+    made = decided_by(source.step, given)
     return Origin(made.label, made.place, made) if made is not source.step else source
 
 

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from conv_lint import source
-from conv_lint.project import Project, absolute, is_marked, locate
+from conv_lint.project import Project, absolute, file_stamp, is_marked, locate
 
 #: So many files are looked at, the nearest first, and none that is larger (in bytes).
 MOST_FILES, LARGEST = 400, 200_000
@@ -107,11 +107,8 @@ def _module(project: Project, path: str) -> str:
 
 def _read(path: str) -> tuple[str, tuple[Import, ...]]:
     """The text of a file, and its imports."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return "", ()
-    return _imports(path, found.st_mtime_ns, found.st_size) if found.st_size <= LARGEST else ("", ())
+    stamp = file_stamp(path)
+    return _imports(path, *stamp) if stamp is not None and stamp[1] <= LARGEST else ("", ())
 
 
 @functools.lru_cache(maxsize=2 * MOST_FILES)

@@ -197,7 +197,7 @@ class Project:
 
     def defines(self, folder: str, name: str) -> str | None:
         """The one module in a folder that defines a function or class of this name at its top level."""
-        stamp = _stamp(folder)
+        stamp = file_stamp(folder)
         return _definers(folder, *stamp).get(name) if stamp is not None else None
 
     def may_bring(self, name: str, wanted: str, seen: set[str]) -> bool:
@@ -208,7 +208,7 @@ class Project:
             return False
         seen.add(name)
         path = self.find(name)
-        stamp = _stamp(path) if path is not None else None
+        stamp = file_stamp(path) if path is not None else None
         if path is None or stamp is None:
             return False
         text, stars = _text_and_stars(path, *stamp)
@@ -219,11 +219,11 @@ class Project:
 
     def outline(self, path: str) -> Outline | None:
         """The outline of a file; the same file is read once in a process while it does not change."""
-        stamp = _stamp(path)
+        stamp = file_stamp(path)
         return _read_outline(path, *stamp) if stamp is not None else None
 
 
-def _stamp(path: str) -> tuple[int, int] | None:
+def file_stamp(path: str) -> tuple[int, int] | None:
     """By what it is seen that a file has changed: its time of modification in ns and its size in bytes."""
     try:
         found = os.stat(path)

@@ -133,7 +133,7 @@ def _is_replaceable(frame: Frame, called: cst.BaseExpression) -> bool:
     """Is it a parameter that has kept its default, or an attribute of the module itself: ``self.which_conv(3, 8)``?"""
     match called:
         case cst.Name(value=name):
-            return name in frame.arguments and frame.arguments[name][1] is None
+            return frame.has_default(name)
         case cst.Attribute(value=cst.Name(value="self"), attr=cst.Name(value=name)):
             held = frame.self_value.attrs.get(name) if isinstance(frame.self_value, Instance) else None
             return isinstance(held, (External, Class))

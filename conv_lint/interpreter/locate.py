@@ -19,7 +19,7 @@ from conv_lint.interpreter.decided import argument_node
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import Call, Frame, Instance
 from conv_lint.interpreter.repair import STRIDE, Repair, repairs
-from conv_lint.interpreter.ways import Scene, Scope, maker
+from conv_lint.interpreter.ways import Scene, Scope, decided_by
 from conv_lint.ops.rule import Signature
 
 
@@ -46,7 +46,7 @@ def report_argument(
         return
     source = report.facts.get("source")
     step = source.step if isinstance(source, Origin) else None
-    made = maker(step, report.facts.get("given")) if step is not None else None
+    made = decided_by(step, report.facts.get("given")) if step is not None else None
     stop = _common_scope(frame, layer, made if made is not None and isinstance(made.scope, Scope) else step)
     places: list[Place] = []
     makers: list[Place] = []

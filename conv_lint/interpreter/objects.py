@@ -93,6 +93,10 @@ class Frame(Mutable):
         expression, caller, first = self.first.get(name, (None, None, None))
         return (expression, caller) if expression is not None and first is not None and first == value else None
 
+    def has_default(self, name: str) -> bool:
+        """Is it a parameter that the caller has left to its default?"""
+        return name in self.arguments and self.arguments[name][1] is None
+
     def stack(self) -> Iterator[Frame]:
         """This frame and its callers."""
         frame: Frame | None = self

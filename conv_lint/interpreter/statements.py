@@ -85,8 +85,7 @@ def _asks_a_default(frame: Frame, test: cst.BaseExpression) -> bool:
     if not isinstance(test, cst.Comparison) or not isinstance(test.comparisons[0].operator, cst.Equal):
         return False
     sides = (test.left, test.comparisons[0].comparator)
-    names = [side.value for side in sides if isinstance(side, cst.Name)]
-    return any(name in frame.arguments and frame.arguments[name][1] is None for name in names)
+    return any(isinstance(side, cst.Name) and frame.has_default(side.value) for side in sides)
 
 
 def _delete(machine: Machine, frame: Frame, node: cst.Del) -> None:

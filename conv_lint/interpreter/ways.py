@@ -71,7 +71,7 @@ def way_at(step: Step, axis: int) -> list[Point]:
     return way
 
 
-def maker(step: Step, size: object) -> Step:
+def decided_by(step: Step, size: object) -> Step:
     """The step that has decided the one size of this value of what a step made; what only passes it on is not."""
     shape = tuple(tuple.__iter__(step.shape))
     axes = [axis - len(shape) for axis, other in enumerate(shape) if other == size]
