@@ -94,8 +94,12 @@ not_a_module = Rule(
 whole_number = Rule(
     "CONV117",
     "whole-number",
-    "{layer}: {argument}={value} must be a whole number; divide with // or write int(...)",
+    "{layer}: {argument}={value} must be a whole number; {fix}",
 )
+#: What makes a whole number of one with a point.
+ROUND = "divide with // or write int(...)"
+#: What is wrong with several numbers where one is meant.
+ONE = "write one number"
 
 # 2xx: channels and features ---------------------------------------------------------------------------------
 

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from conv_lint.interpreter import faults, protocols, tensors
+from conv_lint.interpreter.journal import join
 from conv_lint.interpreter.machine import Machine, PythonRaise
 from conv_lint.interpreter.objects import (
+    ABSENT,
     MISSING,
     BoundMethod,
     Class,
@@ -148,7 +150,7 @@ def find(machine: Machine, frame: Frame, base: Instance, name: str) -> Value:
         if name == "weight" and base.layer is not None and base.owner is not None:
             # ``F.linear(x, self.proj.weight)`` in a forward uses the layer; what fills weights before does not.
             base.called = base.called or base.owner[0].called
-        return machine.resolve(base.attrs[name])
+        return _on_this_path(machine, base, name)
     if name == "__class__":
         return base.cls
     if name == "__module__" and isinstance(base.cls, Class):
@@ -170,6 +172,28 @@ def find(machine: Machine, frame: Frame, base: Instance, name: str) -> Value:
     if isinstance(value, Inherited):
         return _inherited(machine, base, value)
     return value if value is MISSING else bind(machine, frame, base, value)
+
+
+def _on_this_path(machine: Machine, base: Instance, name: str) -> Value:
+    """An attribute that some branch has set, :data:`MISSING` where this path has not come through any of them."""
+    value = base.attrs[name]
+    condition, of = base.sometimes.get(name, (None, None))
+    if condition is not None and of is value and machine.known_truth(condition) is False:
+        return MISSING
+    return _present(machine, value)
+
+
+def _present(machine: Machine, value: Value) -> Value:
+    """The alternatives of a value that are not :data:`ABSENT` on this path."""
+    value = machine.resolve(value)
+    if value is ABSENT:
+        return MISSING
+    if not isinstance(value, Choice):
+        return value
+    then, other = _present(machine, value.then), _present(machine, value.other)
+    if then is value.then and other is value.other:
+        return value
+    return join(value.condition, then, other)
 
 
 #: What every module has, and hardly anyone fills (torch.nn.Module).
@@ -248,6 +272,9 @@ def _of_class(machine: Machine, frame: Frame, base: Class, name: str) -> Value:
     if base.kind == "enum" and name in base.fields:
         return base.fields[name]
     value = base.find(name)
+    if value is MISSING or isinstance(value, Inherited):
+        found = _of_metaclass(base, name)
+        value = value if found is MISSING else found
     match value:
         case Function(kind="class"):
             return BoundMethod(base, value)
@@ -268,6 +295,9 @@ def _of_class(machine: Machine, frame: Frame, base: Class, name: str) -> Value:
 
 def _of_super(machine: Machine, frame: Frame, base: Super, name: str) -> Value:
     receiver = base.receiver
+    if isinstance(receiver, Class) and base.after not in receiver.mro:
+        found = _of_metaclass(receiver, name, base.after)
+        return Unknown(f"{name} of a metaclass") if found is MISSING else found
     if isinstance(receiver, Class):
         value = receiver.find(name, after=base.after)
         if name == "__new__" and not isinstance(value, Function):
@@ -291,6 +321,14 @@ def _of_super(machine: Machine, frame: Frame, base: Super, name: str) -> Value:
     if value is MISSING:
         return Method(receiver, name, External("object"))
     return bind(machine, frame, receiver, value)
+
+
+def _of_metaclass(receiver: Class, name: str, after: Class | None = None) -> Value:
+    """What a class has from its metaclass, or :data:`MISSING`; behind ``after`` for ``super()``."""
+    value = receiver.metaclass.find(name, after=after) if receiver.metaclass is not None else MISSING
+    if isinstance(value, Function):
+        return BoundMethod(receiver, value)
+    return Native(name, lambda c, *_: None) if after is not None and name == "__init__" else MISSING
 
 
 def _generated_init(receiver: Instance, cls: Class) -> Native:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins as python
+import collections
 
 from conv_lint import dims, ops
 from conv_lint.dims import Expr
@@ -370,6 +371,15 @@ def _any_all(c: Context, values: Value) -> Value:
 # objects ----------------------------------------------------------------------------------------------------
 
 
+#: What a value may be for Python: a set is a list here, and the size of a tensor a tuple.
+_LIKE: dict[type, tuple[type, ...]] = {
+    **{kind: (kind,) for kind in (str, bytes, bool, int, float, type(None))},
+    tuple: (tuple, type("Size", (tuple,), {"numel": None})),
+    List: (list, set, collections.deque),
+    Dict: (dict, collections.OrderedDict, collections.Counter, collections.defaultdict),
+}
+
+
 @native("builtins.hasattr")
 def _hasattr(c: Context, value: Value, name: Value) -> Value:
     if isinstance(value, Instance) and isinstance(name, str):
@@ -387,6 +397,10 @@ def _hasattr(c: Context, value: Value, name: Value) -> Value:
         full = f"{value.name}.{name}"
         if full in ops.FUNCTIONS or full in ops.LAYERS or full in NATIVES:
             return True  # torch has what our tables have
+    if isinstance(name, str) and (kinds := _LIKE.get(type(value))) is not None:
+        answers = {hasattr(kind, name) for kind in kinds}
+        if len(answers) == 1:
+            return answers.pop()
     return Condition(
         ("hasattr", value, name) if isinstance(value, Unknown) else object(), "an attribute of something unknown"
     )
@@ -452,6 +466,8 @@ def _dir(c: Context, value: Value = None) -> Value:
 
 @native("inspect.isfunction", "inspect.isclass", "inspect.ismethod", "inspect.ismodule")
 def _inspected(c: Context, value: Value) -> Value:
+    if isinstance(value, External) and value.name in ops.LAYERS:
+        return c.name == "inspect.isclass"
     if isinstance(value, (Unknown, External, Native)):
         return Condition((c.name, value), "something unknown")
     kinds = {"isfunction": Function, "isclass": Class, "ismethod": BoundMethod, "ismodule": ProjectModule}

@@ -31,8 +31,32 @@ def make_class(machine: Machine, frame: Frame, node: cst.ClassDef) -> Value:
         made.fields = {n: _member(made, n, v) for n, v in made.attrs.items() if not isinstance(v, Function)}
     elif made.kind == "namedtuple":
         made.fields = fields_of(machine, made)
+    _tell_metaclass(machine, frame, made, node)
     _tell_bases(machine, frame, made, node)
     return decorate(machine, frame, node, made)
+
+
+def _tell_metaclass(machine: Machine, frame: Frame, made: Class, node: cst.ClassDef) -> None:
+    """``__init__`` of the metaclass, which gives each class what it keeps for itself.
+
+    What the metaclass itself keeps is not known, as in a registry of ``__init_subclass__``.
+    """
+    from conv_lint.interpreter.expressions import evaluate
+
+    named = next((k.value for k in node.keywords if k.keyword is not None and k.keyword.value == "metaclass"), None)
+    value = evaluate(machine, frame, named) if named is not None else None
+    inherited = (base.metaclass for base in made.bases if isinstance(base, Class))
+    made.metaclass = value if isinstance(value, Class) else next((m for m in inherited if m is not None), None)
+    if made.metaclass is None:
+        return
+    for kept in made.metaclass.attrs.values():
+        if isinstance(kept, (List, Dict)):
+            kept.open = kept.open or "is filled by the classes of a metaclass"
+    init = made.metaclass.find("__init__")
+    if isinstance(init, Function):
+        arguments = Arguments([made, made.name, made.bases, Dict(made.attrs)], nodes=[None] * 4)
+        with machine.doubting(), contextlib.suppress(PythonRaise):
+            run_function(machine, frame, node, init, arguments)
 
 
 def _tell_bases(machine: Machine, frame: Frame, made: Class, node: cst.ClassDef) -> None:

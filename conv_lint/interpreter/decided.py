@@ -32,6 +32,7 @@ def decided(step: Step, name: str, value: object, user: Frame) -> Decided | None
     frame, node = call.frame, call.node
     expression: cst.CSTNode | None = argument_node(node, name, _signature(scope))
     while frame.function is not None:
+        frame = frame.holder(expression.value) if isinstance(expression, cst.Name) else frame
         stop = frame is user or (user.self_value is not None and frame.self_value is user.self_value)
         if expression is None:
             outer = frame.call
@@ -109,3 +110,28 @@ def argument_node(node: object, name: str | None, signature: Signature | None) -
             return argument.value
         position += 1
     return None
+
+
+def passed_on(made: Call, name: str, signature: Signature | None) -> tuple[cst.BaseExpression, Frame] | None:
+    """What the caller of ``def conv(*args, **kwargs): return nn.Conv2d(*args, **kwargs)`` wrote for a parameter of the
+    layer, and the caller's frame."""
+    node, function, outer = made.node, made.frame.function, made.frame.call
+    if not isinstance(node, cst.Call) or function is None or outer is None or not isinstance(outer.node, cst.Call):
+        return None
+    params, given = function.node.params, outer.node.args
+    if any(argument.star for argument in given):
+        return None
+    if _hands_on(node, made.frame) and (found := argument_node(outer.node, name, None)) is not None:
+        return found, outer.frame
+    stars = [i for i, a in enumerate(node.args) if a.star == "*" and isinstance(a.value, cst.Name)]
+    star = params.star_arg.name.value if isinstance(params.star_arg, cst.Param) else None
+    if len(stars) != 1 or signature is None or name not in signature.positional:
+        return None
+    starred = node.args[stars[0]].value
+    if not isinstance(starred, cst.Name) or starred.value != star:
+        return None
+    bound = function.owner is not None and function.kind != "static" and isinstance(outer.node.func, cst.Attribute)
+    before = len(params.posonly_params) + len(params.params) - bound
+    position = signature.positional.index(name) - stars[0] + before
+    places = [argument.value for argument in given if argument.keyword is None]
+    return (places[position], outer.frame) if before <= position < len(places) else None

@@ -1,8 +1,9 @@
 """What is run, in order: the module's own code, test functions, factories with their defaults, every nn.Module class.
 
 Each entry but the first runs on a state of its own.  Where only the assumption that an input of unknown rank is a
-batch leads to findings, the entry is run again with a single sample: a finding must stand either way.  A run that
-raises, or that works only for one certain height or width, counts as one that does not work.
+batch leads to findings, the entry is run again with a single sample: a finding must stand either way, unless the code
+itself speaks of batches (see ``batches.py``).  A run that raises, or that works only for one certain height or width,
+counts as one that does not work.
 """
 
 from __future__ import annotations
@@ -148,12 +149,13 @@ def _attempt(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) -
     """Run one entry, undo what it changed, and keep the findings that do not hang on an assumed rank."""
     before = len(machine.findings)
     machine.entry = node if isinstance(node, (cst.FunctionDef, cst.ClassDef)) else None
-    machine.rank_was_assumed = machine.read_docstring = False
+    machine.rank_was_assumed = machine.is_batched = machine.read_docstring = False
+    machine.batches = set()
     # What a model demands of its input is what it demands when it is used.
     machine.training = Condition("training", "self.training") if machine.models is None else False
     _isolated(machine, node, entry)
     found = machine.findings[before:]
-    if found and machine.rank_was_assumed:
+    if found and machine.rank_was_assumed and not machine.is_batched:
         machine.prefer_batched, machine.strained = False, False
         raised = _isolated(machine, node, entry)
         machine.prefer_batched = True

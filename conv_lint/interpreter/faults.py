@@ -181,7 +181,7 @@ def not_whole(machine: Machine, frame: Frame, node: cst.CSTNode | None, what: st
     wrong = next((v for v in values if isinstance(v, (float, Real))), None)
     if wrong is not None and node is not None and is_certain(machine, frame):
         shown = wrong.text if isinstance(wrong, Real) else wrong
-        fault = catalogue.whole_number(layer=what, argument="number", value=shown)
+        fault = catalogue.whole_number(layer=what, argument="number", value=shown, fix=catalogue.ROUND)
         report(machine, frame, node, fault)
 
 

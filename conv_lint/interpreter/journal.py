@@ -9,7 +9,7 @@ from conv_lint import dims
 from conv_lint.dims import Dim, Expr, Symbol
 from conv_lint.interpreter.memory import Memory
 from conv_lint.interpreter.namespace import LazyImport
-from conv_lint.interpreter.objects import MISSING, Class, Frame, Instance, Pending
+from conv_lint.interpreter.objects import ABSENT, MISSING, Class, Frame, Instance, InstanceState, Pending
 from conv_lint.values import (
     Choice,
     Condition,
@@ -145,11 +145,7 @@ def join_states(condition: Condition | None, target: Mutable, one: Any, two: Any
         case Frame() | Class():
             return _join_dicts(condition, one, two)
         case Instance():
-            attrs = _join_dicts(condition, one[0], two[0])
-            training = one[3] if one[3] is two[3] else None
-            differ = target.is_container and one[0].keys() != two[0].keys()
-            reason = one[2] or two[2] or ("has members only under a condition" if differ else None)
-            return attrs, one[1] or two[1], reason, training
+            return _join_instances(condition, target, one, two)
         case List():
             items, closed = _join_items(condition, one[0], two[0])
             return items, one[1] or two[1] or (None if closed else "length differs between branches")
@@ -164,6 +160,35 @@ def join_states(condition: Condition | None, target: Mutable, one: Any, two: Any
 
 def _join_dicts(condition: Condition | None, one: dict[Any, Value], two: dict[Any, Value]) -> dict[Any, Value]:
     return {key: join(condition, one.get(key, MISSING), two.get(key, MISSING)) for key in {**one, **two}}
+
+
+def _join_instances(
+    condition: Condition | None, target: Instance, one: InstanceState, two: InstanceState
+) -> InstanceState:
+    """The state of an object: an attribute of one side only is there under the condition."""
+    differ = target.is_container and one.attrs.keys() != two.attrs.keys()
+    reason = one.open or two.open or ("has members only under a condition" if differ else None)
+    joined = InstanceState(
+        {}, one.layer or two.layer, reason, one.training if one.training is two.training else None, {}
+    )
+    for name in {**one.attrs, **two.attrs}:
+        here = name in one.attrs, name in two.attrs
+        when = one.condition(name) if here[0] else None, two.condition(name) if here[1] else None
+        left, right = one.attrs.get(name, MISSING), two.attrs.get(name, MISSING)
+        only: Condition | None = None
+        if all(here):
+            if when[0] is not None and when[1] is not None and same(when[0], when[1]):
+                only = when[0]
+            elif condition is not None and not same(left, right):
+                left, right = (v if w is None else Choice(w, v, ABSENT) for v, w in zip((left, right), when))
+        elif condition is not None:
+            only = condition if here[0] else condition.inverse()
+            inner = when[0] or when[1]
+            only = only if inner is None else Condition(("and", only, inner), only.reason)
+        value = joined.attrs[name] = join(condition, left, right)
+        if only is not None:
+            joined.sometimes[name] = only, value
+    return joined
 
 
 def _join_keyed(condition: Condition | None, one: Any, two: Any) -> tuple[Any, ...]:
@@ -194,11 +219,18 @@ def _join_items(condition: Condition | None, one: list[Value], two: list[Value])
     return [join(condition, a, b) for a, b in zip(one[:shared], two[:shared])], False
 
 
+def _common(one: dict[Any, Any], two: dict[Any, Any]) -> dict[Any, Any]:
+    """What two dicts have in common.  Keys are dear to hash, and there are many: a copy hashes none of them."""
+    out = dict(one)
+    for key, value in one.items():
+        other = two.get(key, MISSING)
+        if other is not value and (other != value or type(other) is not type(value)):
+            del out[key]
+    return out
+
+
 def _join_facts(one: tuple[dict[Any, Any], ...], two: tuple[dict[Any, Any], ...]) -> tuple[dict[Any, Any], ...]:
-    sizes, truths, values = (
-        {k: v for k, v in one[i].items() if k in two[i] and two[i][k] == v and type(v) is type(two[i][k])}
-        for i in (0, 2, 3)
-    )
+    sizes, truths, values = (_common(one[i], two[i]) for i in (0, 2, 3))
     rests = {
         rest: tuple(join_sizes(a, b) for a, b in zip(here, two[1][rest]))
         for rest, here in one[1].items()

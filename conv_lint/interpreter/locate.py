@@ -15,9 +15,10 @@ import libcst as cst
 from conv_lint import catalogue
 from conv_lint.dims import Dim
 from conv_lint.finding import CALL, Finding, Origin, Place, Report, Step
-from conv_lint.interpreter.decided import argument_node
+from conv_lint.interpreter.decided import argument_node, passed_on
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import Call, Frame, Instance
+from conv_lint.interpreter.own_layers import Number, constructed_in, number_of
 from conv_lint.interpreter.repair import STRIDE, Repair, repairs
 from conv_lint.interpreter.ways import Scene, Scope, decided_by
 from conv_lint.ops.rule import Signature
@@ -47,11 +48,17 @@ def report_argument(
     source = report.facts.get("source")
     step = source.step if isinstance(source, Origin) else None
     made = decided_by(step, report.facts.get("given")) if step is not None else None
-    stop = _common_scope(frame, layer, made if made is not None and isinstance(made.scope, Scope) else step)
+    theirs = made if made is not None and isinstance(made.scope, Scope) else step
+    site = layer.layer.call if layer is not None and layer.layer is not None else None
+    stop = _common_scope(frame, site.frame if site is not None else None, theirs)
     places: list[Place] = []
     makers: list[Place] = []
-    site = layer.layer.call if layer is not None and layer.layer is not None else None
+    own = number_of(report, trail, frame) if layer is None and at != CALL else None
+    if own is not None:
+        places += _own_places(own, frame, report, theirs)
     if site is not None and at is not None:
+        # Of several numbers for one, the layer takes the wrong parameter: the caller is right.
+        stop = site.frame if report.facts.get("fix") == catalogue.ONE else stop
         handed = _written(site, at, signature, stop, report.facts.get("takes"))
         places += [place for place, _ in handed]
         report.facts["fix"] = _by_parameter(report.facts.get("fix"), at, handed, machine.tree.path)
@@ -196,11 +203,24 @@ def _by_parameter(fix: object, at: str, handed: list[Handed], path: str) -> obje
     return f"{name}={fix.partition('=')[2]}"
 
 
+#: Arguments of layers that are a number of channels or features, and parameters that are none by their names.
+_WIDTHS = frozenset(
+    "in_channels out_channels in_features out_features num_features num_channels normalized_shape embed_dim".split()
+)
+_NO_WIDTH = re.compile(r"kernel|stride|pad|dilat|ksize|spatial|scale|group|head|depth|layers|drop|^(k|ks|p)$")
+
+
 def _written(made: Call, at: str, signature: Signature | None, stop: object, value: object) -> list[Handed]:
     """The argument of a construction, followed to where it was written; the construction itself if it was not given."""
     expression = argument_node(made.node, at, signature)
     if expression is None:
-        return [(made.frame.place(made.node), None)]
+        here: list[Handed] = [(made.frame.place(made.node), None)]
+        frame = made.frame
+        inside = frame is stop or (stop is not None and frame.self_value is stop)
+        passed = None if inside else passed_on(made, at, signature)
+        return [*_followed(*passed, stop, value), *here] if passed is not None else here
+    if at in _WIDTHS and isinstance(expression, cst.Name) and _NO_WIDTH.search(expression.value):
+        return [(made.frame.place(expression), None)]  # the caller is right: it is the wrong one of the parameters
     return _followed(expression, made.frame, stop, value)
 
 
@@ -218,7 +238,11 @@ def _keep(
 def _followed(expression: cst.CSTNode, frame: Frame, stop: object, value: object = None) -> list[Handed]:
     """The expression, and what callers wrote for it if it is a mere parameter; the outermost first."""
     places: list[Handed] = [(frame.place(expression), None)]
-    while isinstance(expression, cst.Name) and (given := frame.given(expression.value, value)) is not None:
+    while isinstance(expression, cst.Name):
+        frame = frame.holder(expression.value)
+        given = frame.given(expression.value, value)
+        if given is None:
+            break
         if frame is stop or (stop is not None and frame.self_value is stop):
             break
         name = expression.value
@@ -237,14 +261,29 @@ def _calls(frame: Frame) -> Iterator[Place]:
     return (f.call.frame.place(f.call.node) for f in frame.stack() if f.call is not None)
 
 
-def _common_scope(frame: Frame, layer: Instance | None, step: Step | None) -> object:
-    """Where both sides were made: the frame that constructed both layers, or the module whose forward ran both."""
+def _own_places(own: Number, frame: Frame, report: Report, theirs: Step | None) -> list[Place]:
+    """Where the number of an own layer was written, unless that is in the layer itself."""
+    stop = _common_scope(frame, own.frame, theirs)
+    handed = _followed(own.parameter, own.frame, stop, own.value)
+    if len(handed) == 1:
+        return []
+    name = next((name for _, name in handed if name is not None), own.parameter.value)
+    report.facts |= {"fix": f"{name}={own.wanted}", "layer": own.layer.label}
+    return [place for place, _ in handed[:-1]]
+
+
+def _common_scope(frame: Frame, site: Frame | None, step: Step | None) -> object:
+    """Where both sides were made: the frame that constructed both layers, or the module whose forward ran both.
+
+    ``site``: the frame that constructed the layer that is not content.
+    """
     scope = step.scope if step is not None else None
     if not isinstance(scope, Scope):
         return None
-    if layer is not None and layer.layer is not None and scope.layer is not None and scope.layer.layer is not None:
-        theirs = list(scope.layer.layer.call.frame.stack())
-        common = next((f for f in layer.layer.call.frame.stack() if f in theirs), None)
+    maker = constructed_in(scope, site)
+    if site is not None and maker is not None:
+        theirs = list(maker.stack())
+        common = next((f for f in site.stack() if f in theirs), None)
         if common is not None and common.function is not None:
             return common
     callers = list(scope.frame.stack())

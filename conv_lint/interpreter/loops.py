@@ -11,7 +11,7 @@ from conv_lint.dims import Expr
 from conv_lint.interpreter import assign, kinds, suppose
 from conv_lint.interpreter.journal import join_states
 from conv_lint.interpreter.machine import Flow, Machine, PythonRaise
-from conv_lint.interpreter.objects import Class, Frame, Instance
+from conv_lint.interpreter.objects import Class, Frame, Instance, InstanceState
 from conv_lint.interpreter.sequences import items_of, stream_of
 from conv_lint.tree import dotted
 from conv_lint.values import (
@@ -389,6 +389,9 @@ def _given_up(joined: object, before: object) -> object:
             else:
                 out[key] = _unknown_from_here(value, "changes in a loop")
         return out
+    if isinstance(joined, InstanceState) and isinstance(before, InstanceState):
+        attrs: Any = _given_up(joined.attrs, before.attrs)
+        return joined._replace(attrs=attrs)
     if isinstance(joined, tuple) and isinstance(before, tuple) and joined and isinstance(joined[0], dict):
         return (_given_up(joined[0], before[0]), *joined[1:])
     if isinstance(joined, tuple) and joined and isinstance(joined[0], list):

@@ -137,6 +137,8 @@ class Machine:
     hooked: bool = False
     prefer_batched: bool = True
     rank_was_assumed: bool = False
+    batches: set[Symbol] = field(default_factory=set)
+    is_batched: bool = False
     strained: bool = False
     reads_docstrings: bool = True
     read_docstring: bool = False
@@ -267,6 +269,8 @@ class Machine:
         match key:
             case ("==", unknown, wanted):
                 known = self.facts.value(unknown)
+                if known is MISSING and unknown.size_ is not None and isinstance(wanted, int):
+                    return self.known_truth(Condition(("size==", self.size(unknown.size_), wanted)))
                 return known == wanted if isinstance(known, CONSTANTS) and isinstance(wanted, CONSTANTS) else None
             case ("text", unknown, name, args):
                 known = self.facts.value(unknown)
@@ -305,6 +309,8 @@ class Machine:
                 self.equate(key[1], key[2])
             elif key[0] == "==" and holds:
                 self.facts.values[key[1]] = key[2]
+                if key[1].size_ is not None and isinstance(key[2], int):
+                    self.equate(key[1].size_, key[2])
             elif key[0] == "truth" and isinstance(key[1], Choice):
                 self._assume_choice(key[1], holds)
             elif key[0] == "and" and holds:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
+import logging
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import libcst as cst
 
@@ -12,12 +15,14 @@ from conv_lint.dims import Dim
 from conv_lint.finding import Place
 from conv_lint.ops.rule import LayerRow
 from conv_lint.tree import Tree
-from conv_lint.values import Dict, External, List, Mutable, Tensor, Value, birth
+from conv_lint.values import Condition, Dict, External, List, Mutable, Tensor, Unknown, Value, birth
 
 if TYPE_CHECKING:
     from conv_lint.interpreter.namespace import Namespace
 
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "MISSING"})()
+#: What an attribute is where one condition alone sets it and another is asked.
+ABSENT = Unknown("is set only sometimes")
 
 
 @dataclass(eq=False)
@@ -93,6 +98,13 @@ class Frame(Mutable):
         expression, caller, first = self.first.get(name, (None, None, None))
         return (expression, caller) if expression is not None and first is not None and first == value else None
 
+    def holder(self, name: str) -> Frame:
+        """The frame of the function whose name it is: a comprehension has only those of its loops."""
+        frame = self
+        while name not in frame.locals and frame.parent is not None and frame.parent.function is frame.function:
+            frame = frame.parent
+        return frame
+
     def has_default(self, name: str) -> bool:
         """Is it a parameter that the caller has left to its default?"""
         return name in self.arguments and self.arguments[name][1] is None
@@ -135,7 +147,7 @@ class Function:
 
 @dataclass(eq=False)
 class Class(Mutable):
-    """A class of the checked code."""
+    """A class of the checked code.  ``metaclass``: where it is one of the checked code too."""
 
     name: str
     node: cst.ClassDef | None
@@ -145,6 +157,7 @@ class Class(Mutable):
     attrs: dict[str, Value] = field(default_factory=dict)
     kind: str = ""
     fields: dict[str, Value] = field(default_factory=dict)
+    metaclass: Class | None = None
     _mro: tuple[Value, ...] | None = None
     born: int = field(default_factory=birth, repr=False)
 
@@ -166,7 +179,8 @@ class Class(Mutable):
         """An attribute along the mro (behind ``after``, for ``super()``); :data:`MISSING` if no class has it.
 
         A library or unknown base that may have it ends the search: it is returned itself, as the answer's owner.
-        torch.nn.Module may have what no later class has, but for its own methods.
+        torch.nn.Module, and a class of the standard library, may have what no later class has, but for what is known
+        to be theirs.
         """
         order = self.mro
         start = order.index(after) + 1 if after in order else 0
@@ -177,7 +191,7 @@ class Class(Mutable):
                     return base.attrs[name]
             elif not (isinstance(base, External) and base.name in _PLAIN_BASES):
                 inherited = inherited or Inherited(base, name)
-                if not (isinstance(base, External) and base.name == "torch.nn.Module") or name in _OF_MODULE:
+                if _may_have(base, name):
                     return inherited
         return inherited if inherited is not None else MISSING
 
@@ -191,6 +205,21 @@ class Class(Mutable):
 
     def __repr__(self) -> str:
         return f"Class({self.name})"
+
+
+#: Modules of the standard library whose classes are derived from, and that are loaded therefore.
+_ASKED = {module.__name__: module for module in (argparse, logging, threading)}
+
+
+def _may_have(base: Value, name: str) -> bool:
+    """May a class that is not of the checked code have an attribute that a later class has too?"""
+    if not isinstance(base, External):
+        return True
+    if base.name == "torch.nn.Module":
+        return name in _OF_MODULE
+    module, _, last = base.name.rpartition(".")
+    standard = getattr(_ASKED.get(module), last, None)
+    return hasattr(standard, name) if isinstance(standard, type) else True
 
 
 #: What torch.nn.Module has itself (torch.nn.Module, its methods and attributes).
@@ -252,6 +281,21 @@ class Layer:
 HELD = "(items)"
 
 
+class InstanceState(NamedTuple):
+    """What of an :class:`Instance` can change."""
+
+    attrs: dict[str, Value]
+    layer: Layer | None
+    open: str | None
+    training: Value
+    sometimes: dict[str, tuple[Condition, Value]]
+
+    def condition(self, name: str) -> Condition | None:
+        """Under which condition alone the attribute is there; ``None`` where it always is."""
+        condition, value = self.sometimes.get(name, (None, MISSING))
+        return condition if value is self.attrs[name] else None  # else it was set anew
+
+
 @dataclass(eq=False)
 class Instance(Mutable):
     """An object of a class of the checked code or of a torch.nn class.
@@ -260,7 +304,8 @@ class Instance(Mutable):
     attributes that are not known.  ``owner``: the module that holds it first, and under which name.
     ``called``: whether the program itself has called it; ``fitted``: whether it has run to its end.  ``parallel``:
     whether it was wrapped by DataParallel, which is followed as the model itself.  ``edited``: where a number of
-    a layer was set after it was made, by its name.  ``portrait``: its description, kept
+    a layer was set after it was made, by its name.  ``sometimes``: the attributes that it has only under a condition,
+    with the value that the condition is about.  ``portrait``: its description, kept
     while it does not change (see :mod:`conv_lint.interpreter.memory`).
     """
 
@@ -275,14 +320,16 @@ class Instance(Mutable):
     fitted: bool = False
     parallel: bool = False
     edited: dict[str, Place] = field(default_factory=dict, repr=False)
+    sometimes: dict[str, tuple[Condition, Value]] = field(default_factory=dict, repr=False)
     portrait: Any = field(default=None, repr=False)
     born: int = field(default_factory=birth, repr=False)
 
-    def snapshot(self) -> tuple[dict[str, Value], Layer | None, str | None, Value]:
-        return dict(self.attrs), self.layer, self.open, self.training
+    def snapshot(self) -> InstanceState:
+        return InstanceState(dict(self.attrs), self.layer, self.open, self.training, dict(self.sometimes))
 
-    def restore(self, saved: tuple[dict[str, Value], Layer | None, str | None, Value]) -> None:
-        self.attrs, self.layer, self.open, self.training = dict(saved[0]), *saved[1:]
+    def restore(self, saved: InstanceState) -> None:
+        self.layer, self.open, self.training = saved.layer, saved.open, saved.training
+        self.attrs, self.sometimes = dict(saved.attrs), dict(saved.sometimes)
 
     @property
     def held(self) -> List | Dict | None:

@@ -13,7 +13,7 @@ import libcst as cst
 from conv_lint import catalogue, dims, ops
 from conv_lint.dims import Expr
 from conv_lint.interpreter import faults, kinds, locate, protocols, suppose, tensors
-from conv_lint.interpreter.machine import Machine
+from conv_lint.interpreter.machine import Machine, PythonRaise
 from conv_lint.interpreter.objects import BoundMethod, Class, Frame, Function, Instance, Native, Partial, Sizes
 from conv_lint.ops.given import layer_class
 from conv_lint.ops.operators import operator_name
@@ -95,6 +95,8 @@ def binary(
         return machine.choose(frame, right, lambda v: binary(machine, frame, node, kind, left, v, in_place))
     if isinstance(left, Tensor) or isinstance(right, Tensor):
         return _tensor_operator(machine, frame, node, name, left, right, in_place)
+    if name in ("floordiv", "mod") and isinstance(left, (int, float, Expr)) and right == 0:
+        raise PythonRaise("ZeroDivisionError")
     if isinstance(left, Number) and isinstance(right, Number):
         return _constant(name, function, left, right)
     if kinds.refuse_operator(machine, frame, node, name, function, left, right):

@@ -56,6 +56,7 @@ class Portrait:
         self.closed = False
         self._numbers: dict[int, int] = {}
         self._open: set[Hashable] = set()
+        self._closures: list[Function] = []
 
     def of_call(self, arguments: Arguments) -> Hashable:
         """The description of the arguments of a call."""
@@ -155,7 +156,8 @@ class Portrait:
     def _of_object(self, value: Instance) -> Hashable:
         layer = value.layer
         made = (layer.row.name, self._items(layer.arguments)) if layer is not None else None
-        return self.of(value.cls), made, value.training, value.parallel, self._items(value.attrs)
+        sometimes = tuple((name, self.of(condition)) for name, (condition, _) in value.sometimes.items())
+        return self.of(value.cls), made, value.training, value.parallel, self._items(value.attrs), sometimes
 
     def _items(self, values: Mapping[str, Value]) -> Hashable:
         return tuple((name, self.of(value)) for name, value in values.items())
@@ -167,6 +169,15 @@ class Portrait:
 
     def _of_closure(self, value: Function) -> Hashable:
         """A function of a function is alike another of the same lines that sees the same plain values."""
+        if value in self._closures:  # it names itself, or another that names it
+            return id(value.node)
+        self._closures.append(value)
+        try:
+            return self._of_what_it_sees(value)
+        finally:
+            self._closures.pop()
+
+    def _of_what_it_sees(self, value: Function) -> Hashable:
         seen: dict[str, Hashable] = {}
         frame: Frame | None = value.frame
         names = names_in(value.node)

@@ -268,6 +268,7 @@ class _Copy:
         if old.call is not None:
             new.call = Call(old.call.node, self.frame(old.call.frame))
         new.attrs = self._items(old.attrs)
+        new.sometimes = {n: (when, new.attrs[n]) for n, (when, v) in old.sometimes.items() if v is old.attrs.get(n)}
         for name, part in new.attrs.items():
             if isinstance(part, Instance) and part.owner is None and part.is_module:
                 part.owner = (new, name)

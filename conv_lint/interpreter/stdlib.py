@@ -12,8 +12,21 @@ import libcst as cst
 
 from conv_lint import ops
 from conv_lint.interpreter.libraries import PARAMETER_KINDS, Context, constants, native
-from conv_lint.interpreter.objects import HELD, MISSING, BoundMethod, Class, Function, Instance, Native, Partial
+from conv_lint.interpreter.namespace import import_name
+from conv_lint.interpreter.objects import (
+    HELD,
+    MISSING,
+    BoundMethod,
+    Class,
+    Frame,
+    Function,
+    Instance,
+    Native,
+    Partial,
+    ProjectModule,
+)
 from conv_lint.interpreter.sequences import items_of
+from conv_lint.project import absolute
 from conv_lint.values import Dict, External, Iter, List, Tensor, Unknown, Value
 
 
@@ -299,6 +312,53 @@ def _environment(c: Context, name: Value, default: Value = MISSING) -> Value:
     return Unknown(f"{c.name} depends on where the program runs") if default is MISSING else default
 
 
+@native(
+    "threading.Lock",
+    "threading.RLock",
+    "threading.Condition",
+    "threading.Semaphore",
+    "threading.Event",
+    "multiprocessing.Lock",
+    "multiprocessing.RLock",
+)
+def _lock(c: Context, *values: Value, **more: Value) -> Value:
+    return Instance(External(c.name), open="an attribute of a lock")
+
+
+@native("sys._getframe", "inspect.currentframe")
+def _getframe(c: Context, depth: Value = 0) -> Value:
+    """A frame of the stack, so many calls above."""
+    frame: Frame | None = c.frame
+    for _ in range(depth if isinstance(depth, int) else 0):
+        frame = frame.call.frame if frame is not None and frame.call is not None else None
+    if frame is None or not isinstance(depth, int):
+        return Unknown("the stack")
+    return Instance(External("types.FrameType"), {_MODULE: ProjectModule(frame.namespace)}, open="a frame")
+
+
+#: Under which name a frame keeps its module.
+_MODULE = "the module of a frame"
+
+
+@native("inspect.getmodule")
+def _getmodule(c: Context, value: Value) -> Value:
+    """The module in which a frame runs, a class or a function was defined."""
+    if isinstance(value, Instance) and _MODULE in value.attrs:
+        return value.attrs[_MODULE]
+    if isinstance(value, (Class, Function)):
+        return ProjectModule(value.frame.namespace)
+    return Unknown("the module of something unknown")
+
+
+@native("importlib.import_module")
+def _import_module(c: Context, name: Value, package: Value = None) -> Value:
+    """``import_module("einops")``, ``import_module(".blocks", __package__)``."""
+    if not isinstance(name, str) or not isinstance(package, (str, type(None))):
+        return Unknown("a module under an unknown name")
+    last = name.lstrip(".")
+    return import_name(c.machine, absolute(package or "", name[: len(name) - len(last)], last))
+
+
 @native("logging.getLogger")
 def _outside(c: Context, *values: Value, **more: Value) -> Value:
     return Unknown(f"{c.name} depends on where the program runs")
@@ -345,7 +405,22 @@ def _argspec(c: Context, function: Value) -> Value:
         "varkw": names.get(4, [None])[0],
         "kwonlyargs": List(names.get(3, [])),
     }
-    return Instance(External("inspect.FullArgSpec"), attrs, open="an attribute of a signature")
+    made = Instance(External("inspect.FullArgSpec"), attrs, open="an attribute of a signature")
+    fields = [
+        attrs["args"],
+        attrs["varargs"],
+        attrs["varkw"],
+        Unknown("the defaults of a signature"),
+        attrs["kwonlyargs"],
+    ]
+
+    def item(c: Context, index: Value = None) -> Value:
+        return (
+            fields[index] if isinstance(index, int) and 0 <= index < len(fields) else Unknown("a part of a signature")
+        )
+
+    attrs["__getitem__"] = Native("__getitem__", item)
+    return made
 
 
 def _parameters(function: Function) -> dict[str, Value]:

@@ -12,7 +12,7 @@ import libcst as cst
 from conv_lint import catalogue, ops
 from conv_lint.dims import Dim, Expr
 from conv_lint.finding import Report, Step
-from conv_lint.interpreter import commas, faults, locate
+from conv_lint.interpreter import batches, commas, faults, locate
 from conv_lint.interpreter.decided import argument_node
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.numbers import compute, numbers_of, pieces, to_value
@@ -153,6 +153,8 @@ class CallWorld:
 
     def settle(self, rest: Rest, sizes: tuple[Dim, ...], assumed: bool) -> None:
         self.machine.rank_was_assumed |= assumed
+        if assumed and isinstance(sizes[0], Expr):
+            self.machine.batches.update(sizes[0].symbols)
         self.machine.settle(rest, sizes)
 
 
@@ -208,6 +210,8 @@ def run_row(
     except TypeError as error:
         return machine.unknown(f"{label}: {error}", frame, node)
     weigh(machine, bound)
+    if machine.batches and not machine.is_batched:
+        machine.is_batched = batches.speaks_of_one(machine, row.name, bound)
     op = Op(row.name, row.n, label, bound, world)
     op.training = machine.training if isinstance(machine.training, bool) else None
     steps = tuple(a.step for a in _tensors([*args, *kwargs.values()]) if a.step is not None)

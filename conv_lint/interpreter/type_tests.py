@@ -17,6 +17,12 @@ from conv_lint.values import Choice, Condition, Dict, External, Iter, List, Real
 
 #: Modules whose classes Python itself is asked about.
 _STANDARD = frozenset("abc argparse builtins collections enum functools numbers os pathlib types typing".split())
+#: Modules of whose classes no text, number or container of Python's own is an instance.
+_STRANGE = frozenset(
+    "asyncio concurrent configparser contextlib csv datetime decimal fractions io json logging multiprocessing queue"
+    " random re socket string subprocess tempfile threading time unittest uuid".split()
+)
+_PLAIN = (str, bytes, int, float, bool, type(None), list, dict, tuple)
 #: Those of which a tensor is an instance.
 _OF_TENSORS = frozenset("object Hashable Iterable Sized Container Collection".split())
 #: Those of which a function or a class may be one.
@@ -95,6 +101,10 @@ def _asked_of_python(value: Value, name: str) -> bool | None:
     if isinstance(value, External) and mine is None and kind is not None:
         # A function or a class of a library is none of the values that have a type of their own.
         return None if name.rpartition(".")[2] in _OF_CALLABLES else False
+    if kind is None and mine in _PLAIN and name.partition(".")[0] in _STRANGE:
+        return False
+    if name == "numpy.ndarray" and mine in _PLAIN:
+        return False
     if kind is None or mine is None:
         return None
     try:

@@ -14,6 +14,8 @@ import libcst as cst
 
 from conv_lint.interpreter.objects import Frame
 
+#: Functions of Python's that read any name of the function in which they are called.
+_READS_ALL = frozenset({"locals", "vars", "eval", "exec"})
 #: Functions of more names than this are left alone.
 MOST = 4000
 
@@ -65,7 +67,7 @@ def unread(function: cst.FunctionDef) -> dict[str, list[cst.CSTNode]]:
     """For each name the bindings (parameters or targets) whose value is never read."""
     events = list(_Walk().function(function))
     found: dict[str, list[cst.CSTNode]] = {}
-    if len(events) > MOST:
+    if len(events) > MOST or any(not event.stores and event.name in _READS_ALL for event in events):
         return found
     for position, event in enumerate(events):
         if event.stores and not event.name.startswith("_") and not _is_read(events, position):

@@ -149,7 +149,10 @@ def _length(op: Op, pattern: Pattern, name: str, value: object) -> Dim:
             problem = f"{name}={value} is not a whole number; divide with // where / stands"
             op.fail(catalogue.einops_pattern(problem=problem), "pattern")
         return op.unknown()
-    return op.dim(value)
+    size = op.dim(value)
+    if size == 0:
+        raise CannotTell(f"{name}=0 divides nothing")
+    return size
 
 
 # left side --------------------------------------------------------------------------------------------------

@@ -220,7 +220,7 @@ def sliced(op: Op, size: Dim, part: slice) -> Dim:
     wrong = next((b for b in (part.start, part.stop, part.step) if isinstance(b, (float, Real))), None)
     if wrong is not None:
         shown = wrong.text if isinstance(wrong, Real) else wrong
-        op.fail(catalogue.whole_number(argument="bound", value=shown, number=wrong), "index")
+        op.fail(catalogue.whole_number(argument="bound", value=shown, fix=catalogue.ROUND, number=wrong), "index")
     start, stop, step = (_bound(b) for b in (part.start, part.stop, part.step))
     step = 1 if step is None else step
     if step == -1 and part.start is None and part.stop is None:

@@ -24,6 +24,8 @@ def reduced(op: Op, input: Shape, dim: object, keepdim: object, argument: str = 
         raise CannotTell(dim.reason)
     if dim is None or dim == () or dim == []:
         return Shape((1,) * len(input) if keep else (), input.step)
+    if input.rest is not None and (last := _last_of_maps(dim)) is not None:
+        input = op.require_rank(input, last + 2, last + 1)
     if input.rest is not None and not _in_known_part(input, dim):
         return _of_unknown_rank(input, dim, keep)
     axes = op.axes(input, dim, argument)
@@ -42,6 +44,14 @@ def _of_unknown_rank(input: Shape, dim: object, keep: bool) -> Shape:
         while -len(kept) - 1 in values:
             kept.insert(0, 1)
     return Shape((Rest(input.rest.reason if input.rest else ""), *kept), input.step)  # type: ignore[arg-type]
+
+
+def _last_of_maps(dim: object) -> int | None:
+    """The last dimension of ``x.mean((2, 3))``: whoever reduces these has maps of so many dimensions."""
+    values = dim if isinstance(dim, (tuple, list)) else ()
+    if not all(isinstance(v, int) and v >= 0 for v in values) or not {2, 3} <= set(values):
+        return None
+    return max(values) if set(range(2, max(values) + 1)) <= set(values) else None
 
 
 def _in_known_part(input: Shape, dim: object) -> bool:

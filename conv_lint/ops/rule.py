@@ -238,6 +238,13 @@ class Plain:
 _AXES = {2: ("B", "C"), 3: ("B", "C", "L"), 4: ("B", "C", "H", "W"), 5: ("B", "C", "D", "H", "W")}
 
 
+#: Arguments of layers that are one number, of whatever dimension the layer is (torch.nn).
+_ONE_NUMBER = frozenset(
+    "in_channels out_channels groups in_features out_features num_features num_channels num_groups input_size"
+    " hidden_size embed_dim num_heads num_embeddings embedding_dim d_model nhead".split()
+)
+
+
 class Op:
     """What a rule may ask and say while it runs.
 
@@ -357,12 +364,19 @@ class Op:
         if isinstance(value, (int, Expr)):
             return value
         if isinstance(value, (float, Real)):
-            name = self.argument(value)
-            self.fail(catalogue.whole_number(argument=name, value=getattr(value, "text", value), number=value), name)
+            self._refuse(value, getattr(value, "text", value), catalogue.ROUND)
             return int(value) if isinstance(value, float) and value.is_integer() else self.unknown()
         if isinstance(value, Unknown):
             return value.size()
+        if isinstance(value, (tuple, list)) and self.argument(value) in _ONE_NUMBER:
+            single = len(value) == 1 and isinstance(value[0], int)
+            shown = f"({', '.join(map(str, value))}{',' * (len(value) == 1)})"
+            self._refuse(value, shown, f"write {value[0]} without the comma" if single else catalogue.ONE)
         raise CannotTell(f"{value!r} is not a whole number")
+
+    def _refuse(self, value: object, shown: object, fix: str) -> None:
+        name = self.argument(value)
+        self.fail(catalogue.whole_number(argument=name, value=shown, fix=fix, number=value), name)
 
     def require_least(self, argument: str, value: object, least: int = 1) -> Dim:
         """An argument that is one whole number, at least ``least``; otherwise CONV103."""

@@ -1,0 +1,101 @@
+"""Layers of one's own: a parameter that ``__init__`` makes of a number it is given, and an operation of ``forward``.
+
+``F.conv2d(x, self.weight)`` fails inside such a layer, and the number stands where the layer is made, as it does for a
+layer of torch's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import libcst as cst
+
+from conv_lint import catalogue
+from conv_lint.finding import Report, Step
+from conv_lint.interpreter.objects import Frame, Instance
+from conv_lint.interpreter.ways import Scope
+from conv_lint.values import Tensor
+
+#: Functions that make a tensor of the sizes that they are given (torch, "Creation Ops"; torch.Tensor).
+_MAKERS = frozenset(
+    "empty eye full kaiming_normal kaiming_uniform normal ones rand randn Tensor FloatTensor zeros".split()
+)
+
+
+@dataclass(frozen=True)
+class Number:
+    """The number that an own layer was given for a parameter of its ``__init__``, in the frame that ran it, and what it
+    would have to be."""
+
+    layer: Instance
+    parameter: cst.Name
+    frame: Frame
+    value: int
+    wanted: int
+
+
+def number_of(report: Report, operands: tuple[Step, ...], frame: Frame) -> Number | None:
+    """The number of an own layer's parameter that an operation of its ``forward``, which runs in ``frame``, refuses."""
+    layer = frame.self_value
+    if not isinstance(layer, Instance) or layer.layer is not None:
+        return None
+    names = ("a", "b") if report.rule is catalogue.broadcast else ("takes", "given")
+    one, two = (report.facts.get(name) for name in names)
+    pairs = [(one, two), (two, one)] if report.rule is catalogue.broadcast else [(one, two)]
+    made = [m for step in operands for pair in pairs for m in _numbers(step, layer, *pair)]
+    return made[0] if len(made) == 1 else None
+
+
+def _numbers(step: Step, layer: Instance, value: object, wanted: object) -> Iterator[Number]:
+    """The parameter of ``__init__`` that gave a tensor a size of this value, if it was made there."""
+    maker = _maker(step)
+    scope = maker.scope if maker is not None else None
+    if not isinstance(scope, Scope) or scope.frame.self_value is not layer or not isinstance(scope.node, cst.Call):
+        return
+    if type(value) is not int or type(wanted) is not int:
+        return
+    sizes = {n.value: n for n in _sizes(scope.node) if isinstance(n, cst.Name)}
+    names = [n for n in sizes if scope.frame.locals.get(n) == value and scope.frame.given(n, value) is not None]
+    if len(names) == 1:
+        yield Number(layer, sizes[names[0]], scope.frame, value, wanted)
+
+
+def _maker(step: Step) -> Step | None:
+    """The creation behind what changes no size: ``self.weight * self.scale``."""
+    for _ in range(20):
+        scope = step.scope
+        if isinstance(scope, Scope) and scope.op is not None and scope.op.name.rpartition(".")[2] in _MAKERS:
+            return step
+        if not step.parents or step.made is not None:
+            return None
+        step = step.parents[0]
+    return None
+
+
+def _sizes(node: cst.Call) -> Iterator[cst.BaseExpression]:
+    """The sizes that a creation is given, one by one or as a tuple."""
+    for argument in node.args:
+        if argument.star or argument.keyword is not None:
+            continue
+        if isinstance(argument.value, (cst.Tuple, cst.List)):
+            yield from (element.value for element in argument.value.elements)
+        else:
+            yield argument.value
+
+
+def constructed_in(scope: Scope, site: Frame | None) -> Frame | None:
+    """The frame that constructed the layer, or the own layer, which has done a step.
+
+    What the module does that constructs the other side too, in ``site``, is no step of a layer.
+    """
+    if scope.layer is not None:
+        return scope.layer.layer.call.frame if scope.layer.layer is not None else None
+    holder = scope.frame.self_value
+    if site is None or not isinstance(holder, Instance) or holder.call is None or not _has_parameters(holder):
+        return None
+    return None if any(f.self_value is holder for f in site.stack()) else holder.call.frame
+
+
+def _has_parameters(holder: Instance) -> bool:
+    return any(isinstance(value, Tensor) and value.parameter for value in holder.attrs.values())
