@@ -9,6 +9,7 @@ import libcst as cst
 from conv_lint.interpreter import faults, protocols, tensors
 from conv_lint.interpreter.journal import join
 from conv_lint.interpreter.machine import Machine, PythonRaise
+from conv_lint.interpreter.namespace import names_of
 from conv_lint.interpreter.objects import (
     ABSENT,
     MISSING,
@@ -89,6 +90,8 @@ def get(machine: Machine, frame: Frame, node: cst.CSTNode | None, base: Value, n
 
 
 def _of_module(machine: Machine, base: ProjectModule, name: str) -> Value:
+    if name == "__dict__":
+        return names_of(base.namespace)
     value = base.namespace.get(name)
     if value is MISSING:
         return base.namespace.name if name == "__name__" else Unknown(f"{base.namespace.name} has no {name}")
@@ -236,6 +239,8 @@ def _inherited(machine: Machine, base: Instance, found: Inherited) -> Value:
 
     name = found.name
     if isinstance(found.base, External):
+        if found.base.name in protocols.MAPPINGS and (mixed := protocols.of_mapping(base, name)) is not None:
+            return mixed
         if base.is_module and (name in METHODS or name in ("forward", "__call__", "__init__", "__setattr__")):
             return Method(base, name, found.base)
         if base.is_module and not base.open and base.layer is None and found.base.name == "torch.nn.Module":
@@ -314,7 +319,8 @@ def _of_super(machine: Machine, frame: Frame, base: Super, name: str) -> Value:
             return _generated_init(receiver, receiver.cls)
     if isinstance(value, Inherited):
         if isinstance(value.base, External):
-            return Method(receiver, name, value.base)
+            mixed = protocols.of_mapping(receiver, name) if value.base.name in protocols.MAPPINGS else None
+            return mixed if mixed is not None else Method(receiver, name, value.base)
         if name == "__init__":
             receiver.open = receiver.open or "a base class is not known"
         return Unknown(f"{name} of a base class that is not known")

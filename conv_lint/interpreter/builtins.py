@@ -5,12 +5,14 @@ from __future__ import annotations
 import builtins as python
 import collections
 
+import libcst as cst
+
 from conv_lint import dims, ops
 from conv_lint.dims import Expr
 from conv_lint.interpreter import attributes, faults, operators, parameters, protocols, suppose
 from conv_lint.interpreter.libraries import NATIVES, Context, constants, native
 from conv_lint.interpreter.machine import PythonRaise
-from conv_lint.interpreter.namespace import NAMES, LazyImport
+from conv_lint.interpreter.namespace import names_of
 from conv_lint.interpreter.objects import (
     MISSING,
     BoundMethod,
@@ -251,7 +253,7 @@ def _sum(c: Context, values: Value, start: Value = 0) -> Value:
         return Unknown("the sum of unknown items")
     total = start
     for item in items:
-        total = c.binary("+", total, item)
+        total = c.binary(cst.Add, total, item)
     return total
 
 
@@ -485,6 +487,8 @@ def _outside(c: Context, *values: Value, **more: Value) -> Value:
 def _vars(c: Context, value: Value = None) -> Value:
     if isinstance(value, Instance):
         return attributes.find(c.machine, c.frame, value, "__dict__")
+    if isinstance(value, ProjectModule):
+        return names_of(value.namespace)
     return Unknown("vars() is not followed")
 
 
@@ -509,10 +513,7 @@ def _object(c: Context) -> Value:
 
 @native("builtins.globals")
 def _globals(c: Context) -> Value:
-    namespace = c.frame.namespace
-    made = Dict({n: v for n, v in namespace.frame.locals.items() if not isinstance(v, LazyImport)}, NAMES)
-    made.home = namespace.path
-    return made
+    return names_of(c.frame.namespace)
 
 
 @native("builtins.locals")

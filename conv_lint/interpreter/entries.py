@@ -157,7 +157,8 @@ def _attempt(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) -
     found = machine.findings[before:]
     if found and machine.rank_was_assumed and not machine.is_batched:
         machine.prefer_batched, machine.strained = False, False
-        raised = _isolated(machine, node, entry)
+        with machine.longer():
+            raised = _isolated(machine, node, entry)
         machine.prefer_batched = True
         again = machine.findings[before + len(found) :]
         del machine.findings[before:]
@@ -185,7 +186,8 @@ def supposing(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) 
     machine.supposed = False
     for machine.rounds in ROUNDS:
         again = len(machine.findings)
-        _attempt(machine, node, entry)
+        with machine.longer() if again > before else contextlib.nullcontext():
+            _attempt(machine, node, entry)
         if machine.rounds != ROUNDS[0]:
             seen = {(f.code, f.place.file.path, f.position) for f in machine.findings[again:]}
             kept = [f for f in machine.findings[before:again] if (f.code, f.place.file.path, f.position) in seen]
@@ -320,6 +322,13 @@ def _wants_errors(node: cst.FunctionDef) -> bool:
 # classes ----------------------------------------------------------------------------------------------------
 
 
+def _takes_more(function: Function) -> bool:
+    """Does a function take further arguments?  What a wrapper takes is what it wraps takes."""
+    params = function.node.params
+    own = function.unwrapped is function
+    return own and (params.star_kwarg is not None or isinstance(params.star_arg, cst.Param))
+
+
 def feed_class(machine: Machine, frame: Frame, made: Class) -> None:
     """Construct a class with its defaults, and with symbols for what has none; then call it."""
     machine.by_default = True
@@ -328,7 +337,7 @@ def feed_class(machine: Machine, frame: Frame, made: Class) -> None:
     init = made.find("__init__")
     kwargs = arguments_for(machine, frame, made, init) if isinstance(init, Function) else {}
     arguments = Arguments([], kwargs)
-    if isinstance(init, Function) and (init.node.params.star_kwarg or isinstance(init.node.params.star_arg, cst.Param)):
+    if isinstance(init, Function) and _takes_more(init):
         arguments.rest = FURTHER
     if isinstance(init, Inherited):
         arguments.open = "the arguments of its library base class"

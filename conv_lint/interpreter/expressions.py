@@ -186,10 +186,14 @@ def extend(machine: Machine, frame: Frame, target: List, node: cst.GeneratorExp)
 def _rounds(machine: Machine, frame: Frame, node: Any, loop: cst.CompFor, out: list[Any]) -> str | None:
     """Run one ``for ... in ... if ...`` of a comprehension; a reason if its items are not all known."""
     from conv_lint.interpreter.assign import assign
+    from conv_lint.interpreter.calls import FURTHER
     from conv_lint.interpreter.loops import element_of
 
     over = suppose.items(machine, evaluate(machine, frame, loop.iter))
     items = items_of(machine, over)
+    further: str | None = None
+    if isinstance(over, (List, Iter)) and over.open == FURTHER:  # of a call that nobody makes
+        items, further = over.items, FURTHER
     if items is None or len(items) > machine.limits.rounds:
         kinds.refuse_iterating(machine, frame, loop.iter, over)
         reason = over.reason if isinstance(over, Unknown) else "runs over unknown items"
@@ -205,7 +209,7 @@ def _rounds(machine: Machine, frame: Frame, node: Any, loop: cst.CompFor, out: l
         stopped = _round(machine, frame, node, loop, out)
         if stopped is not None:
             return stopped
-    return None
+    return further
 
 
 def _round(machine: Machine, frame: Frame, node: Any, loop: cst.CompFor, out: list[Any]) -> str | None:

@@ -26,6 +26,10 @@ from conv_lint.values import (
     birth,
 )
 
+#: Why it is not known how many members a container has; each has its condition.
+ONLY_SOMETIMES = "has members only under a condition"
+#: The condition that a name is in a registry into which no file that was read has put anything.
+UNFILLED = "unfilled"
 #: A choice among more alternatives than this is unknown.
 MAX_CHOICE_DEPTH = 4
 
@@ -166,8 +170,11 @@ def _join_instances(
     condition: Condition | None, target: Instance, one: InstanceState, two: InstanceState
 ) -> InstanceState:
     """The state of an object: an attribute of one side only is there under the condition."""
-    differ = target.is_container and one.attrs.keys() != two.attrs.keys()
-    reason = one.open or two.open or ("has members only under a condition" if differ else None)
+    differ = one.attrs.keys() ^ two.attrs.keys() if target.is_container else ()
+    reason = one.open or two.open
+    if differ and reason is None:
+        in_order = condition is not None and not any(name.isdigit() for name in differ)
+        reason = ONLY_SOMETIMES if in_order else "has other members in other cases"
     joined = InstanceState(
         {}, one.layer or two.layer, reason, one.training if one.training is two.training else None, {}
     )
@@ -280,12 +287,18 @@ def same(a: Value, b: Value) -> bool:
     return type(a).__name__ == "External" and a == b
 
 
+def _is_unfilled(condition: Condition) -> bool:
+    return type(condition.key) is tuple and condition.key[:1] == (UNFILLED,)
+
+
 def join(condition: Condition | None, a: Value, b: Value) -> Value:
     """One value that is ``a`` where the condition holds and ``b`` where it does not."""
     if a is MISSING or b is MISSING:
         return b if a is MISSING else a
     if same(a, b):
         return _imported(a)
+    if Unknown in (type(a), type(b)) and condition is not None and _is_unfilled(condition):
+        return b if type(a) is Unknown else a  # what nobody has put there yet
     if isinstance(a, Tensor) and isinstance(b, Tensor):
         shape = join_shapes(a.shape, b.shape)
         return Tensor(shape, a.step, a.dtype if a.dtype == b.dtype else None, a.sure and b.sure)

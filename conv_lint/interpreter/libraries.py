@@ -49,10 +49,9 @@ class Context:
 
         return truth_of(self.machine, self.frame, value)
 
-    def binary(self, operator: str, left: Value, right: Value) -> Value:
+    def binary(self, kind: type[cst.BaseBinaryOp], left: Value, right: Value) -> Value:
         from conv_lint.interpreter.operators import binary
 
-        kind = {"+": cst.Add, "*": cst.Multiply}[operator]
         return binary(self.machine, self.frame, self.node or cst.Name("_"), kind, left, right)
 
     def mapped(self, value: Choice, use: Callable[[Value], Value]) -> Value:
@@ -164,6 +163,7 @@ def call(machine: Machine, frame: Frame, node: cst.CSTNode | None, function: Ext
     import conv_lint.interpreter.builtins  # registers Python's own functions
     import conv_lint.interpreter.data
     import conv_lint.interpreter.images
+    import conv_lint.interpreter.reflection
     import conv_lint.interpreter.stdlib  # and those of its standard library
     import conv_lint.interpreter.torch_api
     import conv_lint.interpreter.type_tests  # noqa: F401

@@ -7,7 +7,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import libcst as cst
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 #: So many sizes may hang on one condition; further ones are not known where it is.
 MAX_LINKS = 16
+#: So much longer may a file take in which findings are to be confirmed.
+LONGER = 1.5
 #: So many calls of a function by itself are followed where no known value ends them.
 UNDECIDED_CALLS = 4
 #: What is equal to itself alone, so that a value cannot be equal to two of them.
@@ -146,6 +148,7 @@ class Machine:
     exercised: set[Class] = field(default_factory=set)
     used: set[object] = field(default_factory=set)
     visiting: bool = False
+    confirming: int = 0
     reached: dict[int, tuple[str, str]] = field(default_factory=dict)
     inputs: Sequence[Inputs] = ()
     demands: Demands | None = None
@@ -180,6 +183,19 @@ class Machine:
             raise TooLong from None
         finally:
             self.entry_start = start
+
+    @contextmanager
+    def longer(self) -> Iterator[None]:
+        """Meanwhile there is more time: a finding that could not be confirmed in time would be lost."""
+        limits = self.limits
+        if not self.visiting and not self.confirming:
+            self.limits = replace(limits, seconds=limits.seconds * LONGER)
+        self.confirming += 1
+        try:
+            yield
+        finally:
+            self.limits = limits
+            self.confirming -= 1
 
     @contextmanager
     def running(self, function: Function, args: Sequence[Value]) -> Iterator[bool]:

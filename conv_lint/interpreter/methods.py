@@ -12,7 +12,7 @@ from conv_lint.interpreter import tensors, texts
 from conv_lint.interpreter.calls import FURTHER, Arguments
 from conv_lint.interpreter.machine import Machine, PythonRaise
 from conv_lint.interpreter.namespace import registered
-from conv_lint.interpreter.objects import MISSING, Frame, Method, Property, Sizes
+from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Method, Property, Sizes
 from conv_lint.interpreter.operators import is_plain
 from conv_lint.interpreter.sequences import items_of
 from conv_lint.values import Choice, Condition, Dict, Iter, List, Tensor, Unknown, Value
@@ -249,6 +249,8 @@ def _get(machine: Machine, frame: Frame, target: Dict, args: list[Value], kwargs
         return found
     if target.others == FURTHER and default is not None and not isinstance(args[0], Unknown):
         return default
+    if isinstance(default, (Function, Class)) and isinstance(args[0], Unknown):
+        return default  # what stands for one another is called alike
     if target.others or isinstance(args[0], Unknown):
         return Unknown(target.open or "an item under an unknown key")
     return default

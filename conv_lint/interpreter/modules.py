@@ -10,6 +10,7 @@ from conv_lint import catalogue, ops
 from conv_lint.finding import Step
 from conv_lint.interpreter import arity, attributes, coverage, faults, locate, protocols, recall, tensors
 from conv_lint.interpreter.calls import Arguments, call_value, with_first
+from conv_lint.interpreter.journal import ONLY_SOMETIMES
 from conv_lint.interpreter.machine import LayerCall, Machine, PythonRaise
 from conv_lint.interpreter.objects import (
     MISSING,
@@ -21,11 +22,12 @@ from conv_lint.interpreter.objects import (
     Instance,
     Layer,
     Method,
+    Native,
 )
 from conv_lint.interpreter.sequences import is_part, items_of, members
 from conv_lint.interpreter.ways import Scope
 from conv_lint.ops.rule import LayerRow, Op
-from conv_lint.values import CannotTell, Dict, External, Iter, List, Shape, Tensor, Unknown, Value, any_shape
+from conv_lint.values import CannotTell, Choice, Dict, External, Iter, List, Shape, Tensor, Unknown, Value, any_shape
 
 CONTAINERS = frozenset(
     f"torch.nn.{n}" for n in ("Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict")
@@ -328,7 +330,7 @@ def _run_layer(
 def _sequential(
     machine: Machine, frame: Frame, node: cst.CSTNode | None, module: Instance, arguments: Arguments
 ) -> Value:
-    if module.open:
+    if module.open and module.open != ONLY_SOMETIMES:
         machine.unknown(module.open, frame, node)
         return Tensor(any_shape(module.open), _step(machine, frame, node, module, arguments))
     if not arguments.args:
@@ -343,6 +345,9 @@ def _sequential(
         if name.isidentifier() and not is_part(child):
             continue  # an attribute of a subclass
         arity.check(machine, frame, node, child, Arguments([value]))
+        only, of = module.sometimes.get(name, (None, None))
+        if only is not None and of is module.attrs.get(name):
+            child = Choice(only, child, Native(name, lambda c, x: x))
         value = call_value(machine, frame, node, child, [value], {})
     return value
 

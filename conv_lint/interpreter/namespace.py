@@ -188,6 +188,13 @@ def _open_registry(value: Value, path: str) -> None:
 NAMES = "the names of a module"
 
 
+def names_of(namespace: Namespace) -> Dict:
+    """``globals()``, or the ``__dict__`` of a module."""
+    made = Dict({n: v for n, v in namespace.frame.locals.items() if not isinstance(v, LazyImport)}, NAMES)
+    made.home = namespace.path
+    return made
+
+
 def registered(machine: Machine, registry: Dict, name: object) -> Value:
     """The function or class that a decorator puts into a registry under its own name, or :data:`MISSING`.
 

@@ -13,8 +13,10 @@ import libcst as cst
 from conv_lint import catalogue, dims, ops
 from conv_lint.dims import Expr
 from conv_lint.interpreter import faults, kinds, locate, protocols, suppose, tensors
+from conv_lint.interpreter.journal import UNFILLED
 from conv_lint.interpreter.machine import Machine, PythonRaise
-from conv_lint.interpreter.objects import BoundMethod, Class, Frame, Function, Instance, Native, Partial, Sizes
+from conv_lint.interpreter.namespace import registered
+from conv_lint.interpreter.objects import MISSING, BoundMethod, Class, Frame, Function, Instance, Native, Partial, Sizes
 from conv_lint.ops.given import layer_class
 from conv_lint.ops.operators import operator_name
 from conv_lint.values import Choice, Condition, Dict, External, Iter, List, NoTensor, Real, Tensor, Unknown, Value
@@ -538,6 +540,9 @@ def contains(machine: Machine, frame: Frame, item: Value, container: Value) -> V
     keys: list[Value] | None = None
     if isinstance(container, Dict) and isinstance(item, (str, int)) and item in container.items:
         return machine.has_key(container, item)
+    if isinstance(container, Dict) and container.home is not None and isinstance(item, str) and not container.items:
+        there = registered(machine, container, item) is not MISSING
+        return there or Condition((UNFILLED, id(container), item), "a registry that other files may fill")
     if isinstance(container, Dict) and not container.others and not (container.maybe and isinstance(item, Unknown)):
         keys = list(container.items)
     elif isinstance(container, List) and not container.open:

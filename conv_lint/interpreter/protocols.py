@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import libcst as cst
 
-from conv_lint.interpreter.machine import Machine
-from conv_lint.interpreter.objects import Class, Frame, Function, Instance, Method
+from conv_lint.interpreter.machine import Machine, PythonRaise
+from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Instance, Method, Native
 from conv_lint.values import Dict, Iter, List, Unknown, Value
+
+if TYPE_CHECKING:
+    from conv_lint.interpreter.libraries import Context
 
 #: An object that is indexed from 0 on is iterated only over so many items.
 MAX_ITEMS = 64
@@ -48,6 +53,38 @@ def of_items(
             assign.delete_item(machine, held, machine.resolve(key))
             return None
     return methods.call(machine, frame, node, Method(held, name), Arguments(args))
+
+
+#: Classes that give ``get`` and the like to whatever defines ``__getitem__`` (collections.abc, "Mixin Methods").
+MAPPINGS = frozenset(
+    f"{module}.{name}" for module in ("collections.abc", "typing") for name in ("Mapping", "MutableMapping")
+)
+
+
+def of_mapping(value: Instance, name: str) -> Native | None:
+    """``get`` and ``in`` of a class that derives from ``collections.abc.Mapping``, by its own ``__getitem__``."""
+
+    def get(c: Context, key: Value, default: Value = None) -> Value:
+        kinds = (Function, Class)
+        if isinstance(default, kinds) and isinstance(c.machine.resolve(key), Unknown):
+            return default  # what stands for one another is called alike
+        found = looked_up(c, key)
+        return default if found is MISSING else found
+
+    def contains(c: Context, key: Value) -> Value:
+        return looked_up(c, key) is not MISSING
+
+    def looked_up(c: Context, key: Value) -> Value:
+        c.machine.catching += 1
+        try:
+            return run(c.machine, c.frame, value, "__getitem__", key)
+        except PythonRaise:
+            return MISSING
+        finally:
+            c.machine.catching -= 1
+
+    natives = {"get": get, "__contains__": contains}
+    return Native(name, natives[name]) if name in natives and has(value, "__getitem__") else None
 
 
 def iterated(machine: Machine, value: Instance) -> list[Value] | None:

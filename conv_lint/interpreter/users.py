@@ -38,6 +38,7 @@ ENOUGH = 4
 #: So many files may lie between a definition and the program that uses it.
 DEPTH = 3
 _WORD = re.compile(r"\w+")
+_TEXTS = re.compile(r"\"{3}.*?\"{3}|'{3}.*?'{3}|\"(?:\\.|[^\"\n])*\"|'(?:\\.|[^'\n])*'|#[^\n]*", re.DOTALL)
 _DEFINES = re.compile(r"\s*(?:@.*\n\s*)*(?:async\s+)?(def|class)\s")
 
 
@@ -102,7 +103,7 @@ def _of_file(machine: Machine, file: File, names: dict[str, frozenset[str]]) -> 
     if namespace is None or namespace.outline is None or namespace.path != file.path:
         return []
     lines, leads = namespace.outline.lines, dict(names)
-    words = [(s, set(_WORD.findall("".join(lines[s.first - 1 : s.last])))) for s in namespace.outline.statements]
+    words = [(s, _names("".join(lines[s.first - 1 : s.last]))) for s in namespace.outline.statements]
     found: dict[int, frozenset[str]] = {}
     while True:
         before = sum(map(len, found.values()))
@@ -115,6 +116,11 @@ def _of_file(machine: Machine, file: File, names: dict[str, frozenset[str]]) -> 
         if sum(map(len, found.values())) == before:
             break
     return [Use(file, namespace, s, found[s.first]) for s, _ in words if s.first in found]
+
+
+def _names(text: str) -> set[str]:
+    """The words of a statement outside its texts and comments: tables of the names of models use none of them."""
+    return set(_WORD.findall(_TEXTS.sub(" ", text)))
 
 
 def _in_order(uses: Iterable[Use]) -> Iterator[Use]:
