@@ -173,7 +173,7 @@ loss_shapes = Rule(
 parameter_shape = Rule(
     "CONV214",
     "parameter-shape",
-    "{layer}: {argument} has shape {given} but {takes} is needed",
+    "{layer}: {argument} has shape {given} but {takes} is needed[; write {fix}]",
 )
 in_place_sizes = Rule(
     "CONV215",

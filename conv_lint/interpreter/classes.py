@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 
 import libcst as cst
 
+from conv_lint.dims import Expr
 from conv_lint.interpreter import recall
-from conv_lint.interpreter.calls import Arguments, evaluate_arguments, run_function, with_first
+from conv_lint.interpreter.calls import FURTHER, Arguments, evaluate_arguments, run_function, with_first
 from conv_lint.interpreter.decorators import decorate
 from conv_lint.interpreter.machine import Machine, PythonRaise
 from conv_lint.interpreter.objects import HELD, MISSING, Call, Class, Frame, Function, Inherited, Instance
@@ -126,6 +128,9 @@ def construct(machine: Machine, frame: Frame, node: cst.CSTNode | None, made: Cl
         machine.used.update(made.mro)
     init = made.find("__init__")
     new = made.find("__new__")
+    vague = machine.by_default and isinstance(init, Function) and _is_vague(machine, init, arguments)
+    if made.is_module and not machine.muted and not vague:
+        machine.well_made.add(made)
     if made.is_module and isinstance(init, Function) and not isinstance(new, Function):
         return recall.construction(machine, frame, node, made, init, arguments)
     instance = Instance(made, call=Call(node, frame) if node is not None else frame.call)
@@ -133,7 +138,9 @@ def construct(machine: Machine, frame: Frame, node: cst.CSTNode | None, made: Cl
         if base.name in _HOLDING:
             instance.attrs[HELD] = List() if base.name == "builtins.list" else Dict()
     if isinstance(new, Function):
-        fresh = run_function(machine, frame, node, new, with_first(arguments, made))
+        # It hands on to object.__new__ whatever it is given.
+        given = replace(arguments, rest=None) if arguments.rest == FURTHER else arguments
+        fresh = run_function(machine, frame, node, new, with_first(given, made))
         if not isinstance(fresh, Instance) or fresh.cls is not made:
             return fresh
         fresh.call, instance = instance.call, fresh
@@ -146,6 +153,16 @@ def construct(machine: Machine, frame: Frame, node: cst.CSTNode | None, made: Cl
     elif init is not MISSING:
         instance.open = f"the __init__ of {made.name} is not known"
     return instance
+
+
+def _is_vague(machine: Machine, init: Function, arguments: Arguments) -> bool:
+    """Is something that is not known given for a parameter that has a default?"""
+    inner = init.unwrapped
+    params = (inner if isinstance(inner, Function) else init).node.params
+    own = [*params.posonly_params, *params.params][1:]
+    given = dict(zip((p.name.value for p in own), arguments.args)) | arguments.kwargs
+    with_default = {p.name.value for p in (*own, *params.kwonly_params) if p.default is not None}
+    return any(isinstance(machine.resolve(given[name]), (Expr, Unknown)) for name in with_default & given.keys())
 
 
 def initialize(

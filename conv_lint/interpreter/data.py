@@ -64,6 +64,16 @@ def _new(c: Context, mode: Value, size: Value, *more: Value) -> Value:
     return c.call(converted.attrs["resize"], size) if isinstance(converted, Instance) else converted
 
 
+@native("PIL.Image.fromarray")
+def _fromarray(c: Context, array: Value, mode: Value = None) -> Value:
+    """A picture of an array of height, width and channels, or of height and width (Pillow, Image.fromarray)."""
+    shape = c.machine.shape(array.shape) if isinstance(array, Tensor) else None
+    if shape is None or shape.rest is not None or len(shape) not in (2, 3) or mode is not None:
+        return picture(dims.unknown(1), dims.unknown(1), dims.unknown(1))
+    height, width, *channels = tuple.__iter__(shape)
+    return picture(channels[0] if channels else 1, height, width)
+
+
 def as_array(value: Value) -> Value:
     """``np.array(image)``: height, width and, unless it is gray, channels."""
     if not isinstance(value, Instance) or value.cls != PICTURE:
@@ -529,7 +539,10 @@ def _summary(c: Context, model: Value, input_size: Value = None, input_data: Val
     return Unknown(c.name)
 
 
-@native("thop.profile", "fvcore.nn.FlopCountAnalysis", "torch.export.export", "torch.jit.trace_module")
+@native(
+    "thop.profile", "fvcore.nn.FlopCountAnalysis", "torch.export.export", "torch.jit.trace_module",
+    "hiddenlayer.build_graph",
+)  # fmt: skip
 def _profiled(c: Context, model: Value, inputs: Value = (), *values: Value, **options: Value) -> Value:
     given = items_of(c.machine, inputs) if isinstance(inputs, (tuple, List)) else [inputs]
     if given and all(isinstance(v, Tensor) for v in given):

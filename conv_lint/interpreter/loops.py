@@ -13,6 +13,7 @@ from conv_lint.interpreter.journal import join_states
 from conv_lint.interpreter.machine import Flow, Machine, PythonRaise
 from conv_lint.interpreter.objects import Class, Frame, Instance, InstanceState
 from conv_lint.interpreter.sequences import items_of, stream_of
+from conv_lint.ops.batch import first_batch
 from conv_lint.tree import dotted
 from conv_lint.values import (
     Choice,
@@ -113,6 +114,25 @@ def _is_number(node: cst.CSTNode) -> bool:
     return isinstance(node, (cst.Name, cst.Integer, cst.Float))
 
 
+def _leaves(statement: cst.CSTNode) -> bool:
+    """``if i == len(loader) - 1: break``"""
+    lines = statement.body.body if isinstance(statement, cst.If) else ()
+    last = lines[-1] if lines else None
+    return isinstance(last, cst.SimpleStatementLine) and isinstance(last.body[-1], (cst.Break, cst.Continue))
+
+
+def _fill_batches(machine: Machine, value: Value) -> None:
+    """Take the batches of a loader for whole ones: where a loop is left early, that may be before the last."""
+    for tensor in value if isinstance(value, tuple) else (value,):
+        if isinstance(tensor, Tensor) and tensor.shape.rest is None and len(tensor.shape):
+            first = machine.size(tuple.__getitem__(tensor.shape, 0))
+            whole = first_batch(first)
+            if whole != first:
+                machine.equate(first, whole)
+        elif isinstance(tensor, tuple):
+            _fill_batches(machine, tensor)
+
+
 def for_each(machine: Machine, frame: Frame, node: cst.For, over: Value) -> Flow | None:
     """Run a ``for`` over a value."""
     if isinstance(over, Choice):
@@ -128,8 +148,13 @@ def for_each(machine: Machine, frame: Frame, node: cst.For, over: Value) -> Flow
         kinds.refuse_iterating(machine, frame, node.iter, over)
         element = element_of(machine, over)
 
+        is_left = any(map(_leaves, node.body.body))
+
         def one_round() -> Flow | None:
-            assign.assign(machine, frame, node.target, element())
+            value = element()
+            if is_left:
+                _fill_batches(machine, value)
+            assign.assign(machine, frame, node.target, value)
             return _body(machine, frame, node.body)
 
         return _unknown_rounds(machine, frame, one_round)

@@ -146,6 +146,7 @@ class Machine:
     read_docstring: bool = False
     is_example: bool = False
     exercised: set[Class] = field(default_factory=set)
+    well_made: set[Class] = field(default_factory=set)
     used: set[object] = field(default_factory=set)
     visiting: bool = False
     confirming: int = 0

@@ -63,8 +63,10 @@ def call(machine: Machine, frame: Frame, node: cst.CSTNode | None, called: Metho
 
 
 def _number(receiver: Value, name: str) -> Value:
-    if name == "item":
+    if name == "item" or (name == "astype" and not isinstance(receiver, float)):
         return receiver
+    if name == "astype" and isinstance(receiver, float) and receiver.is_integer():
+        return int(receiver)
     if isinstance(receiver, (int, float)) and name in ("bit_length", "is_integer", "conjugate"):
         return getattr(receiver, name)() if hasattr(receiver, name) else Unknown(name)
     return Unknown(f"{name} of a number")

@@ -391,7 +391,12 @@ class Instance(Mutable):
     def label(self) -> str:
         """The module in the reader's words: ``layer2[0].conv1``, or its class where it hangs nowhere."""
         path = self.path()
-        return path if path and not path.startswith("[") else f"{self.class_name}{path}"
+        if path and not path.startswith("["):
+            return path
+        holder = self
+        while path.count("[") + path.count(".") > 1 and holder.owner is not None:
+            holder = holder.owner[0]
+        return f"{holder.class_name}{path}"
 
     def __repr__(self) -> str:
         return f"Instance({self.class_name})"

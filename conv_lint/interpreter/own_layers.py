@@ -43,7 +43,7 @@ def number_of(report: Report, operands: tuple[Step, ...], frame: Frame) -> Numbe
     names = ("a", "b") if report.rule is catalogue.broadcast else ("takes", "given")
     one, two = (report.facts.get(name) for name in names)
     pairs = [(one, two), (two, one)] if report.rule is catalogue.broadcast else [(one, two)]
-    made = [m for step in operands for pair in pairs for m in _numbers(step, layer, *pair)]
+    made = [m for step in operands for pair in pairs for m in _numbers(step, layer, *pair) if m.frame is not frame]
     return made[0] if len(made) == 1 else None
 
 

@@ -387,10 +387,18 @@ def _regular(c: Context, pattern: Value, *values: Value, **more: Value) -> Value
 # argparse -----------------------------------------------------------------------------------------------------
 
 
+#: Under which name a parser keeps what it parses.
+_PARSED = "what is parsed"
+
+
 @native("argparse.ArgumentParser", "optparse.OptionParser")
 def _parser(c: Context, *values: Value, **more: Value) -> Value:
     """A parser.  The program is taken to be run without arguments, so that each option has its default."""
     parsed = Instance(External("types.SimpleNamespace"), open="the command line")
+    parents = items_of(c.machine, more.get("parents", ()))
+    for parent in parents or ():
+        inherited = parent.attrs.get(_PARSED) if isinstance(parent, Instance) else None
+        parsed.attrs.update(inherited.attrs if isinstance(inherited, Instance) else {})
     parser = Instance(External("argparse.ArgumentParser"), open="methods of a parser")
 
     def add_argument(c: Context, *names: Value) -> Value:
@@ -402,6 +410,7 @@ def _parser(c: Context, *values: Value, **more: Value) -> Value:
         parsed.attrs.update(c.arguments.kwargs)
         return None
 
+    parser.attrs[_PARSED] = parsed
     for name in ("add_argument", "add_option"):
         parser.attrs[name] = Native(name, add_argument)
     parser.attrs["set_defaults"] = Native("set_defaults", set_defaults)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import libcst as cst
+
 from conv_lint import dims
 from conv_lint.dims import Expr
 from conv_lint.interpreter.calls import Arguments
@@ -131,7 +133,11 @@ def _export(c: Context, model: Value, inputs: Value = (), *more: Value, **option
     return Unknown(f"what {c.name} gives")
 
 
-@native("torch.Tensor", "torch.FloatTensor", "torch.LongTensor", "torch.cuda.FloatTensor")
+#: The types of tensors from before there were dtypes; ``torch.FloatTensor`` is an alias of ``torch.Tensor``.
+_TYPES = "Float Double Half BFloat16 Long Int Short Char Byte Bool".split()
+
+
+@native("torch.Tensor", *(f"torch.{place}{kind}Tensor" for kind in _TYPES for place in ("", "cuda.")))
 def _tensor(c: Context, *values: Value, **more: Value) -> Value:
     """``torch.Tensor(2, 3)`` makes an empty tensor of these sizes; of data, see ``torch.tensor``."""
     if values and all(isinstance(v, (int, Expr)) for v in values):
@@ -139,10 +145,20 @@ def _tensor(c: Context, *values: Value, **more: Value) -> Value:
         if len(values) == 1 and not is_surely_number(first):
             return Tensor(any_shape("a tensor made from a size, or from data"))
         return c.call(External("torch.empty"), *values)
-    # A tuple may be a torch.Size, which is a shape, or data: the two are not told apart.
+    # A tuple may be a torch.Size, which is a shape, or data: the two are told apart by how they are written only.
+    if len(values) == 1 and isinstance(values[0], tuple) and _is_size(c.node):
+        return c.call(External("torch.empty"), *values[0])
     if len(values) == 1 and not isinstance(values[0], (Unknown, tuple)):
         return c.call(External("torch.tensor"), values[0])
     return Tensor(any_shape("a tensor made from something unknown"))
+
+
+def _is_size(node: cst.CSTNode | None) -> bool:
+    """Is the one argument of a call written as ``x.size()`` or ``x.shape``?"""
+    given = node.args[0].value if isinstance(node, cst.Call) and len(node.args) == 1 else None
+    if isinstance(given, cst.Call) and not given.args:
+        return isinstance(given.func, cst.Attribute) and given.func.attr.value == "size"
+    return isinstance(given, cst.Attribute) and given.attr.value == "shape"
 
 
 @native("torch.nn.Transformer.generate_square_subsequent_mask")

@@ -204,6 +204,7 @@ def conv(
         _check_bias(op, bias, out_channels)
     if not op.is_layer:
         _check_padding(op, padding, stride, kernel)
+        _check_kernels(op, weight, groups)
     else:
         _check_made(op, out_channels)
     stride, dilation = op.per_axis(stride, dilation)
@@ -280,6 +281,15 @@ def conv_transpose(
             out = op.unknown()
         sizes.append(out)
     return (*leading, *sizes)
+
+
+def _check_kernels(op: Op, weight: Shape, groups: Dim) -> None:
+    """``F.conv2d(image, sobel, groups=3)`` wants kernels for each of the three groups."""
+    if not isinstance(groups, int) or groups < 2 or divides(groups, weight[0]) is not False:
+        return
+    ones = ", 1" * (len(weight) - 1)
+    fix = f"write weight.repeat({groups}{ones}), kernels for each group" if weight[0] == 1 else None
+    op.fail(catalogue.out_channels_groups(channels=weight[0], groups=groups, fix=fix), "groups")
 
 
 def _check_made(op: Op, out_channels: Dim) -> None:

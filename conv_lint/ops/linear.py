@@ -73,7 +73,7 @@ def _before_it(input: Shape, takes: Dim) -> str | None:
         return None
     if _flat(input, takes):
         return "torch.flatten(x, 1) first"
-    if len(input) == 1 and _lost_batch(input.step, takes):
+    if len(input) == 1 and _lost_batch(input.step, input[0], takes):
         return "start_dim=1 in the flattening, which takes the batch too"
     ranks = _ranks_before(input.step)
     if len(input) == 2 and len(ranks) > 1 and ranks[1] == 3 and eq(dims.product(input), takes) is True:
@@ -86,11 +86,13 @@ def _before_it(input: Shape, takes: Dim) -> str | None:
     return f"torch.flatten(x, 1) first and in_features={features}" if isinstance(features, int) else None
 
 
-def _lost_batch(step: Step | None, takes: Dim) -> bool:
+def _lost_batch(step: Step | None, given: Dim, takes: Dim) -> bool:
     """Did a flattening take the batch too, of which each sample has as many features as are wanted?"""
     while step is not None and len(step.shape) < 2:
         step = step.parents[0] if step.parents else None
-    return step is not None and eq(dims.product(step.shape[1:]), takes) is True
+    if step is None or eq(dims.product(step.shape), given) is not True:
+        return False
+    return eq(dims.product(step.shape[1:]), takes) is True
 
 
 def _ranks_before(step: Step | None) -> list[int | None]:

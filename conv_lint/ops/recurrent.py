@@ -122,7 +122,8 @@ def recurrent(
     batch: tuple[Dim, ...] = ()
     if len(input) == 3:
         batch = (op.unknown() if isinstance(batch_first, Unknown) else input[0] if batch_first else input[1],)
-    _check_states(op, hx, sizes, batch)
+    other = input[1] if batch_first is True else input[0]
+    _check_states(op, hx, sizes, batch, other if len(input) == 3 and isinstance(batch_first, bool) else None)
     return Shape((*input[:-1], sizes.out)), _states(op, sizes, (sizes.states, *batch))
 
 
@@ -144,13 +145,14 @@ def _require_features(op: Op, input: Shape, takes: Dim) -> None:
     op.fail(catalogue.sequence_features(**facts), "input_size")
 
 
-def _check_states(op: Op, hx: Arg, sizes: _Sizes, batch: tuple[Dim, ...]) -> None:
+def _check_states(op: Op, hx: Arg, sizes: _Sizes, batch: tuple[Dim, ...], length: Dim | None = None) -> None:
+    """``length``: that of the sequences, where it is known which of the two is the batch."""
     _check_kind(op, hx, (sizes.states, *batch, sizes.hidden))
     if "LSTM" not in op.name:
-        _check_state(op, "hx", hx, (sizes.states, *batch, sizes.hidden))
+        _check_state(op, "hx", hx, (sizes.states, *batch, sizes.hidden), length)
     elif isinstance(hx, (tuple, list)) and not isinstance(hx, Shape) and len(hx) == 2:
-        _check_state(op, "hx[0]", hx[0], (sizes.states, *batch, sizes.hidden))
-        _check_state(op, "hx[1]", hx[1], (sizes.states, *batch, sizes.cell))
+        _check_state(op, "hx[0]", hx[0], (sizes.states, *batch, sizes.hidden), length)
+        _check_state(op, "hx[1]", hx[1], (sizes.states, *batch, sizes.cell), length)
 
 
 def _check_kind(op: Op, hx: Arg, takes: tuple[Dim, ...]) -> None:
@@ -163,12 +165,16 @@ def _check_kind(op: Op, hx: Arg, takes: tuple[Dim, ...]) -> None:
         op.fail(catalogue.parameter_shape(argument="hx", given=tuple(hx), takes=needed))
 
 
-def _check_state(op: Op, name: str, state: object, takes: tuple[Dim, ...]) -> None:
+def _check_state(op: Op, name: str, state: object, takes: tuple[Dim, ...], length: Dim | None = None) -> None:
     if not isinstance(state, Shape) or state.rest is not None:
         return
     fits = dims.same(state, takes)
     if fits is False:
-        op.fail(catalogue.parameter_shape(argument=name, given=tuple(state), takes=takes))
+        fix = None
+        if length is not None and dims.same(state, (takes[0], length, takes[2])):
+            first = op.args.get("batch_first") is True
+            fix = f"batch_first={not first} in {op.label}, or x.size({int(not first)}) for the batch of the state"
+        op.fail(catalogue.parameter_shape(argument=name, given=tuple(state), takes=takes, fix=fix))
     elif fits is None:
         for given, size in zip(state, takes):
             op.equate(given, size)
