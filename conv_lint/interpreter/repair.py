@@ -23,6 +23,8 @@ from conv_lint.interpreter.ways import Point, Scope, way_at
 from conv_lint.ops.window import windows
 
 SLIDING = re.compile(r"\.(?:Lazy)?(?:Conv|MaxPool|AvgPool|conv|max_pool|avg_pool)[123]d$")
+#: What makes maps larger.
+_LARGER = re.compile(r"Upsampl|interpolate|pixel_shuffle|PixelShuffle|ConvTranspose|conv_transpose", re.IGNORECASE)
 #: The rank of a stride that nothing but the other way speaks for.
 STRIDE = 2
 #: More joined tensors, or longer ways, are not looked at.
@@ -241,12 +243,32 @@ def _run(points: Sequence[Point], start: Dim, changed: Mapping[int, Window]) -> 
         elif after is None:
             return None
         elif dims.eq(after, before) is not True:
-            more = after - before  # padding, or a slice
+            times = _times(point)
+            if times is None:
+                return None
+            more = after - before * times  # padding, or a slice
+            size = size * times
             if not isinstance(more, int):
                 return None
             size = size + more
         before = after if after is not None else size
     return size
+
+
+def _times(point: Point) -> int | None:
+    """How often a step repeats each pixel; what it adds besides is the same for all sizes."""
+    scope = point.step.scope
+    values: Mapping[str, object] = {}
+    if not isinstance(scope, Scope):
+        return 1
+    if scope.layer is not None and scope.layer.layer is not None:
+        name, n, values = scope.layer.torch_name, scope.layer.layer.row.n, scope.layer.attrs
+    elif scope.op is not None:
+        name, n, values = scope.op.name, scope.op.n, scope.op.args
+    if not values or not _LARGER.search(name):
+        return 1
+    given = next((values[key] for key in ("scale_factor", "upscale_factor", "stride") if values.get(key)), None)
+    return number(int(given) if isinstance(given, float) and given.is_integer() else given, point.axis, n)
 
 
 def _stride(points: Sequence[Point]) -> int:

@@ -39,7 +39,7 @@ def padded(step: Step, short: tuple[Dim, ...], long: tuple[Dim, ...], user: Fram
     n = layer.layer.row.n
     wanted = [_wanted(layer, axis, n, short, long) for axis in range(-n, 0)]
     values = [value for value in wanted if value is not None]
-    if differ[0] < -n or len(values) < n:
+    if len(values) < n:
         return None
     value = values[0] if len(set(values)) == 1 else tuple(values)
     place = decided(point.step, OUTPUT_PADDING, layer.attrs.get(OUTPUT_PADDING), user)

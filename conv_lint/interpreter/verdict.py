@@ -102,7 +102,7 @@ class _Judge(Idle, Made):
             rules += [] if sure else others
         elif rule in OF_JOINS:
             rules = [self.joined_batches, self.left_out, self.uncalled, self.unattached, self.misnamed]
-            rules += [self.patches, self.sum]
+            rules += [self.patches, self.upsampled, self.sum]
         elif rule is catalogue.view_elements:
             rules = [self.lonely, self.misnamed, self.patches, self.viewed]
         elif rule is catalogue.rank:
