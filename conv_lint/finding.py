@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from conv_lint.dims import Dim, render, render_shape
+from conv_lint.dims import Dim, Symbol, render, render_shape
+from conv_lint.rendering import common_unknown
 
 
 class SourceFile(Protocol):
@@ -139,20 +140,22 @@ class Report:
             return match[1] if all(self.facts.get(n) is not None for n in names) else ""
 
         text = _OPTIONAL.sub(optional, self.rule.template)
-        return _FACT.sub(lambda m: _show(self.facts.get(m[1]), path), text)
+        # ``r`` and ``r // 2`` of a number that nobody knows are ``n`` and ``n//2`` here.
+        unknown = common_unknown(self.facts.get(name) for name in ("takes", "given", "a", "b"))
+        return _FACT.sub(lambda m: _show(self.facts.get(m[1]), path, unknown), text)
 
 
 _OPTIONAL = re.compile(r"\[([^\[\]]*)\]")
 _FACT = re.compile(r"\{(\w+)\}")
 
 
-def _show(fact: object, path: str) -> str:
+def _show(fact: object, path: str, unknown: Symbol | None = None) -> str:
     if isinstance(fact, Origin):
         return fact.seen_from(path)
     if isinstance(fact, tuple):
         return render_shape(fact)
     if hasattr(fact, "terms"):
-        return render(fact)  # type: ignore[arg-type]
+        return render(fact, "n" if unknown in fact.symbols else "")  # type: ignore[arg-type, attr-defined]
     try:
         return str(fact)
     except ValueError:  # Python prints no whole number of more than 4,300 digits

@@ -6,28 +6,44 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from conv_lint.dims import Dim
+    from conv_lint.dims import Dim, Expr, Symbol
 
 
 #: No one reads an expression of more characters.
 LONGEST = 80
 
 
-def render(dim: Dim) -> str:
-    """As a person would write it: ``64``, ``H``, ``(H + 1)//2``; what is unknown or too long is ``?``."""
+def render(dim: Dim, called: str = "") -> str:
+    """As a person would write it: ``64``, ``H``, ``(H + 1)//2``; what is unknown or too long is ``?``.
+
+    ``called``: a name for the one number in it that has none.
+    """
     if isinstance(dim, int):
         return str(dim)
-    if any(not s.given for s in dim.symbols):
+    if not called and any(not s.given for s in dim.symbols):
         return "?"
+    text = _written(dim)
+    return "?" if len(text) > LONGEST or ("?" in text and not called) else text.replace("?", called)
+
+
+def _written(dim: Expr) -> str:
     out = ""
     for monomial, factor in dim.terms:
         text = "*".join(repr(a) for a in monomial)
         size = abs(factor)
         text = str(size) if not text else text if size == 1 else f"{size}*{text}"
         out += (" - " if factor < 0 else " + ") + text if out else ("-" if factor < 0 else "") + text
-        if len(out) > LONGEST or "?" in out:
-            return "?"
+        if len(out) > LONGEST:
+            break
     return out
+
+
+def common_unknown(dims: Iterable[object]) -> Symbol | None:
+    """The one number without a name that is in several sizes, if each of them has no other such number."""
+    unknown = [{s for s in dim.symbols if not s.given} for dim in dims if hasattr(dim, "symbols")]
+    found = [symbols for symbols in unknown if symbols]
+    shared = set().union(*found)
+    return shared.pop() if len(shared) == 1 and len(found) > 1 else None
 
 
 def wrapped(dim: Dim) -> str:
