@@ -368,7 +368,8 @@ class Op:
             return int(value) if isinstance(value, float) and value.is_integer() else self.unknown()
         if isinstance(value, Unknown):
             return value.size()
-        if isinstance(value, (tuple, list)) and self.argument(value) in _ONE_NUMBER:
+        is_shape = isinstance(value, Shape)  # an array of one number, which is whole for all that is known
+        if isinstance(value, (tuple, list)) and not is_shape and self.argument(value) in _ONE_NUMBER:
             single = len(value) == 1 and isinstance(value[0], int)
             shown = f"({', '.join(map(str, value))}{',' * (len(value) == 1)})"
             self._refuse(value, shown, f"write {value[0]} without the comma" if single else catalogue.ONE)
