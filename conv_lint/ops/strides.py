@@ -30,24 +30,21 @@ _EACH = re.compile(
     r"|exp|log|sqrt|abs|neg|clamp|float|long|int|half|double|bool|clone|detach|eq|ne|lt|le|gt|ge|add|sub|mul|div|pow"
     r"|__(?:add|sub|mul|truediv|pow|eq|ne|lt|le|gt|ge)__)$"
 )
+#: What keeps the memory format of maps, and the formats: that of the dimensions, or the channels last.
+_FORMAT = re.compile(
+    r"\.(Conv(?:Transpose)?[23]d|conv(?:_transpose)?[23]d|BatchNorm[23]d|batch_norm"
+    r"|(?:Adaptive)?(?:Max|Avg)Pool[23]d|(?:adaptive_)?(?:max|avg)_pool[23]d)$"
+)
+_FORMATS = ([0, 1, 2, 3], [0, 1, 2, 3, 4], [0, 3, 1, 2], [0, 4, 1, 2, 3])
 _RECURRENT = re.compile(r"\.(LSTM|GRU|RNN)$")
 
 
 def scattered(input: Shape, target: Sequence[Dim]) -> Step | None:
     """The permutation behind which no view can have the sizes ``target``, or ``None`` where it can or nobody knows."""
-    order = list(range(len(input)))
-    step, found = input.step, None
-    while step is not None and not (found is not None and _is_dense(step)):
-        moved = _order(step)
-        if moved is None and not _keeps_order(step):
-            return None
-        if moved is not None:
-            order, found = [moved[i] for i in order], found or step
-        if _is_batch_first(step):
-            break
-        step = step.parents[0] if step.parents else None
-    if step is None or found is None or len(step.shape) != len(order) or any(map(_may_be_pooled, tuple(input))):
+    memory = _memory(input.step) if input.step is not None else None
+    if memory is None or len(memory[0]) != len(input) or any(map(_may_be_pooled, tuple(input))):
         return None
+    order, found = memory
     chunks = _chunks(tuple(input), order)
     products = [dims.product(target[:count]) for count in range(1, len(target) + 1)]
     reached: Dim = 1
@@ -56,6 +53,36 @@ def scattered(input: Shape, target: Sequence[Dim]) -> Step | None:
         if all(_differ(reached, product) for product in products):
             return found
     return None
+
+
+def _memory(step: Step) -> tuple[list[int], Step] | None:
+    """For each dimension its place in memory, and the permutation that has put it there; ``None`` where there is none,
+    or nobody knows."""
+    way: list[Step] = []
+    here: Step | None = step
+    while here is not None and not _is_dense(here):
+        way.append(here)
+        if _is_batch_first(here):
+            break
+        here = here.parents[0] if here.parents else None
+    if here is None:
+        return None
+    order, found = list(range(len(here.shape))), None
+    for here in reversed(way):
+        moved = _order(here)
+        if moved is not None and len(moved) == len(order):
+            order, found = [order[i] for i in moved], here
+        elif not _keeps_order(here) and (order not in _FORMATS or not _keeps_format(here)):
+            return None
+    return (order, found) if found is not None else None
+
+
+def _keeps_format(step: Step) -> bool:
+    """Does a step give maps in the memory format of those that it was given (torch, "Channels Last Memory Format")?"""
+    given = tuple(step.parents[0].shape) if step.parents else ()
+    if len(given) < 4 or given[1] == 1 or all(size == 1 for size in given[2:]):
+        return False  # of one channel, or one pixel, both formats are the same
+    return _FORMAT.search(_name(step)) is not None
 
 
 def _may_be_pooled(size: Dim) -> bool:

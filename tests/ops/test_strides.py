@@ -121,3 +121,41 @@ def test_only_what_lies_in_order_for_sure() -> None:
     for name in ("torch.Tensor.__getitem__", "torch.Tensor.expand", "torch.Tensor.unfold"):
         step = made("torch.Tensor.permute", (2, 4, 3), made(name, sizes), dims=(0, 2, 1))
         assert scattered(Shape((2, 4, 3), step), (2, 12)) is None
+
+
+def layers(channels: int) -> dict[str, torch.nn.Module]:
+    width = random.choice((1, 2, 3, 4))
+    return {
+        "torch.nn.Conv2d": torch.nn.Conv2d(channels, width, random.choice((1, 3)), padding=1),
+        "torch.nn.ConvTranspose2d": torch.nn.ConvTranspose2d(channels, width, 2, 2),
+        "torch.nn.BatchNorm2d": torch.nn.BatchNorm2d(channels).eval(),
+        "torch.nn.MaxPool2d": torch.nn.MaxPool2d(2, 1, 1),
+        "torch.nn.AvgPool2d": torch.nn.AvgPool2d(2, 1, 1),
+        "torch.nn.AdaptiveAvgPool2d": torch.nn.AdaptiveAvgPool2d(random.choice((1, 2))),
+        "torch.nn.ReLU": torch.nn.ReLU(),
+    }
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_behind_layers_of_maps(seed: int) -> None:
+    """Never refused where torch takes it; and refused where the channels of larger maps lie last."""
+    random.seed(seed)
+    sizes = tuple(random.choice((1, 2, 3, 5)) for _ in range(4))
+    order = random.choice([(0, 3, 1, 2), (0, 1, 2, 3), (0, 3, 2, 1)])
+    tensor, shape = torch.rand(sizes).permute(order), permuted(sizes, order)
+    plain = order == (0, 3, 1, 2) and min(sizes) > 1
+    for _ in range(random.randint(1, 3)):
+        name, layer = random.choice(list(layers(tensor.shape[1]).items()))
+        tensor = layer(tensor).detach()
+        plain = plain and tensor.shape[1] > 1 and tensor.shape[2:].numel() > 1
+        shape = Shape(tuple(tensor.shape), made(name, tuple(tensor.shape), shape.step))
+    target = (tensor.shape[0], -1) if random.random() < 0.5 else splits(tensor.numel(), random.randint(1, 4))
+    target = tuple(tensor.numel() // tensor.shape[0] if size == -1 else size for size in target)
+    try:
+        tensor.view(target)
+        refused = False
+    except RuntimeError:
+        refused = True
+    found = scattered(shape, target) is not None
+    assert not found or refused
+    assert found is refused or not plain
