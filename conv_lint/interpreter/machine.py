@@ -30,7 +30,7 @@ MAX_LINKS = 16
 #: So much longer may a file take in which findings are to be confirmed.
 LONGER = 1.5
 #: So many calls of a function by itself are followed where no known value ends them.
-UNDECIDED_CALLS = 4
+UNDECIDED_CALLS = 2
 #: What is equal to itself alone, so that a value cannot be equal to two of them.
 CONSTANTS = (int, float, str, type(None))
 

@@ -21,7 +21,7 @@ from conv_lint.interpreter.objects import Call, Frame, Instance
 from conv_lint.interpreter.sides import maker, of_a_consumer, of_a_list, of_a_name, of_a_producer, of_a_sum
 from conv_lint.interpreter.smallest import smallest
 from conv_lint.interpreter.swaps import of_another_rank, swapped
-from conv_lint.interpreter.upsampled import padded
+from conv_lint.interpreter.upsampled import is_short, padded
 from conv_lint.interpreter.ways import Scene, Scope, size_at
 from conv_lint.ops.linear import ONE_IMAGE
 from conv_lint.ops.rule import origin
@@ -185,7 +185,7 @@ class Made(Judge):
         for step in self.finding.trail[:2]:
             for short, long in ((left, right), (right, left)):
                 found = padded(step, short, long, self.scene.frame) if step.shape == short else None
-                if found is not None:
+                if found is not None and (self.finding.report.rule is catalogue.loss_shapes or is_short(step, -1)):
                     return self.moved(found.place, found.fix, found.frame)
         return None
 

@@ -13,7 +13,7 @@ from conv_lint.finding import Place, Step
 from conv_lint.interpreter.decided import decided
 from conv_lint.interpreter.objects import Frame, Instance
 from conv_lint.interpreter.repair import number
-from conv_lint.interpreter.ways import Point, Scope, way_at
+from conv_lint.interpreter.ways import Point, Scope, size_at, way_at
 
 OUTPUT_PADDING = "output_padding"
 
@@ -45,6 +45,17 @@ def padded(step: Step, short: tuple[Dim, ...], long: tuple[Dim, ...], user: Fram
     place = decided(point.step, OUTPUT_PADDING, layer.attrs.get(OUTPUT_PADDING), user)
     fix = f"{OUTPUT_PADDING}={value} in {point.step.label}"
     return Padded(place.place, place.frame, fix) if place is not None else None
+
+
+def is_short(step: Step, axis: int) -> bool:
+    """Does the layer that has made a size give less than its stride times its input, whatever it is given?  One that
+    gives just that is right, and a pool before it has dropped a row."""
+    point = _transposed(step, axis)
+    layer = _layer(point)
+    if point is None or layer is None or layer.layer is None or not point.step.parents:
+        return False
+    stride, before = number(layer.attrs.get("stride"), axis, layer.layer.row.n), size_at(point.step.parents[0], axis)
+    return stride is not None and before is not None and point.size is not None and point.size != before * stride
 
 
 def _transposed(step: Step, axis: int) -> Point | None:
