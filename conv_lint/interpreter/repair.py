@@ -25,6 +25,8 @@ from conv_lint.ops.window import windows
 SLIDING = re.compile(r"\.(?:Lazy)?(?:Conv|MaxPool|AvgPool|conv|max_pool|avg_pool)[123]d$")
 #: What makes maps larger.
 _LARGER = re.compile(r"Upsampl|interpolate|pixel_shuffle|PixelShuffle|ConvTranspose|conv_transpose", re.IGNORECASE)
+#: What puts dimensions together or takes them apart.
+_REGROUPS = re.compile(r"\.(view|reshape|flatten|unflatten|Flatten|Unflatten|rearrange|unfold|fold|Unfold|Fold)$")
 #: The rank of a stride that nothing but the other way speaks for.
 STRIDE = 2
 #: More joined tensors, or longer ways, are not looked at.
@@ -244,7 +246,7 @@ def _run(points: Sequence[Point], start: Dim, changed: Mapping[int, Window]) -> 
             return None
         elif dims.eq(after, before) is not True:
             times = _times(point)
-            if times is None:
+            if times is None or _REGROUPS.search(_name(point)):
                 return None
             more = after - before * times  # padding, or a slice
             size = size * times
@@ -255,18 +257,25 @@ def _run(points: Sequence[Point], start: Dim, changed: Mapping[int, Window]) -> 
     return size
 
 
+def _name(point: Point) -> str:
+    """The full name of the layer or function of a step."""
+    scope = point.step.scope
+    if not isinstance(scope, Scope):
+        return ""
+    return scope.layer.torch_name if scope.layer is not None else scope.op.name if scope.op is not None else ""
+
+
 def _times(point: Point) -> int | None:
     """How often a step repeats each pixel; what it adds besides is the same for all sizes."""
     scope = point.step.scope
+    if not isinstance(scope, Scope) or not _LARGER.search(_name(point)):
+        return 1
     values: Mapping[str, object] = {}
-    if not isinstance(scope, Scope):
-        return 1
+    n = 0
     if scope.layer is not None and scope.layer.layer is not None:
-        name, n, values = scope.layer.torch_name, scope.layer.layer.row.n, scope.layer.attrs
+        n, values = scope.layer.layer.row.n, scope.layer.attrs
     elif scope.op is not None:
-        name, n, values = scope.op.name, scope.op.n, scope.op.args
-    if not values or not _LARGER.search(name):
-        return 1
+        n, values = scope.op.n, scope.op.args
     given = next((values[key] for key in ("scale_factor", "upscale_factor", "stride") if values.get(key)), None)
     return number(int(given) if isinstance(given, float) and given.is_integer() else given, point.axis, n)
 
