@@ -272,6 +272,8 @@ def _of_class(machine: Machine, frame: Frame, base: Class, name: str) -> Value:
         return name
     if name == "__mro__":
         return base.mro
+    if name == "__bases__":
+        return base.bases
     if name == "_fields" and base.kind == "namedtuple":
         return tuple(base.fields)
     if base.kind == "enum" and name in base.fields:
@@ -313,6 +315,8 @@ def _of_super(machine: Machine, frame: Frame, base: Super, name: str) -> Value:
     if not isinstance(receiver, Instance) or not isinstance(receiver.cls, Class):
         return Unknown("super() of something unknown")
     value = receiver.cls.find(name, after=base.after)
+    if name == "__getattribute__" and not isinstance(value, Function):
+        return Native(name, lambda c, key=None: _plainly(c.machine, c.frame, receiver, key))
     if name == "__init__" and not isinstance(value, Function):
         generated = next((c for c in receiver.cls.mro if isinstance(c, Class) and c.kind == "dataclass"), None)
         if generated is not None:
@@ -327,6 +331,14 @@ def _of_super(machine: Machine, frame: Frame, base: Super, name: str) -> Value:
     if value is MISSING:
         return Method(receiver, name, External("object"))
     return bind(machine, frame, receiver, value)
+
+
+def _plainly(machine: Machine, frame: Frame, base: Instance, name: Value) -> Value:
+    """``super().__getattribute__(name)``: an attribute, whatever the class itself makes of it."""
+    found = find(machine, frame, base, name) if isinstance(name, str) else Unknown("an attribute under an unknown name")
+    if found is MISSING and not base.open:
+        raise PythonRaise("AttributeError")
+    return Unknown(base.open) if found is MISSING else found  # type: ignore[arg-type]
 
 
 def _of_metaclass(receiver: Class, name: str, after: Class | None = None) -> Value:

@@ -340,6 +340,11 @@ def _bool(c: Context, value: Value = False) -> Value:
 def _str(c: Context, value: Value = "", *more: Value) -> Value:
     if isinstance(value, (int, float, str, type(None))) and not more:
         return str(value)
+    if isinstance(value, Class):
+        return f"<class '{value.frame.namespace.name}.{value.name}'>"
+    if type(value) is tuple and value and all(isinstance(v, Class) for v in value):
+        shown = ", ".join(str(_str(c, v)) for v in value)
+        return f"({shown}{',' * (len(value) == 1)})"
     return Unknown("a string that is not known")
 
 
