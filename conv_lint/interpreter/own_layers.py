@@ -43,8 +43,13 @@ def number_of(report: Report, operands: tuple[Step, ...], frame: Frame) -> Numbe
     names = ("a", "b") if report.rule is catalogue.broadcast else ("takes", "given")
     one, two = (report.facts.get(name) for name in names)
     pairs = [(one, two), (two, one)] if report.rule is catalogue.broadcast else [(one, two)]
-    made = [m for step in operands for pair in pairs for m in _numbers(step, layer, *pair) if m.frame is not frame]
-    return made[0] if len(made) == 1 else None
+    own = (value.step for value in layer.attrs.values() if isinstance(value, Tensor) and value.parameter)
+    # Where a parameter is worked upon before it is used, it is found among what the layer holds.
+    for steps in (operands, [step for step in own if step is not None]):
+        made = [m for step in steps for pair in pairs for m in _numbers(step, layer, *pair) if m.frame is not frame]
+        if made:
+            return made[0] if len(made) == 1 else None
+    return None
 
 
 def _numbers(step: Step, layer: Instance, value: object, wanted: object) -> Iterator[Number]:

@@ -360,6 +360,8 @@ class Op:
     def dim(self, value: object) -> Dim:
         """An argument that is one whole number; another number is CONV117.  An unknown one becomes a symbol."""
         if isinstance(value, bool):
+            if self.argument(value) in ("out_channels", "out_features") and "Transpose" not in self.name:
+                self._refuse(value, value, catalogue.ONE)  # torch.empty takes none for its first size
             return int(value)
         if isinstance(value, (int, Expr)):
             return value
