@@ -33,15 +33,16 @@ class Symbol:
     ``low`` is the least value it can have (``None``: any).  ``given`` is true for the sizes that a reader would
     name (``B``, ``H``, a parameter) and false for a mere ``?``.  ``image`` is true for the height, width, depth or
     length of what is fed to a net, ``is_parameter`` for an argument of the checked code (see :mod:`conv_lint.maps`),
-    ``is_number`` for one that is no tensor for sure.  ``batch`` is what a loader was asked for; its last may be less.
+    ``is_number`` for one that is no tensor for sure.  ``batch`` is what a loader was asked for, ``last`` what is left.
     """
 
-    __slots__ = ("batch", "given", "image", "is_number", "is_parameter", "key", "low", "name", "serial")
+    __slots__ = ("batch", "given", "image", "is_number", "is_parameter", "key", "last", "low", "name", "serial")
 
     def __init__(self, name: str = "?", low: int | None = None, given: bool = False, image: bool = False) -> None:
         self.name, self.low, self.given, self.image = name, low, given, image
         self.is_parameter, self.is_number = given and low is None, False
         self.batch: int | None = None
+        self.last: int | None = None
         self.serial = next(_serial)
         self.key: tuple[object, ...] = (0, self.serial)
 
@@ -178,10 +179,10 @@ def symbol(name: str, low: int | None = 1) -> Expr:
     return Expr((((Symbol(name, low, given=True),), 1),))
 
 
-def batch_size(batch: int | None) -> Expr:
-    """The size of the batches of a loader that was asked for batches of ``batch``: the first has as many."""
+def batch_size(batch: int | None, last: int | None = None) -> Expr:
+    """The size of the batches of a loader that was asked for ``batch``: the first has as many, the last ``last``."""
     symbol = Symbol("B", 1 if batch is None else min(batch, 2), given=True)
-    symbol.batch = batch
+    symbol.batch, symbol.last = batch, last
     return Expr((((symbol,), 1),))
 
 

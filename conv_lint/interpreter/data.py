@@ -11,7 +11,7 @@ from collections.abc import Callable
 from conv_lint import catalogue, dims
 from conv_lint.dims import Dim, Expr
 from conv_lint.finding import Step
-from conv_lint.interpreter import locate
+from conv_lint.interpreter import locate, protocols
 from conv_lint.interpreter import tensors as pieces
 from conv_lint.interpreter.calls import call_method
 from conv_lint.interpreter.libraries import Context, native
@@ -433,9 +433,11 @@ def _loader(c: Context, dataset: Value = None, batch_size: Value = 1, *values: V
             made.attrs["stream"] = Stream(batch, "the batches of a loader")
         return made
     count = c.call(dataset.attrs["__len__"]) if isinstance(dataset, Instance) and "__len__" in dataset.attrs else None
-    if isinstance(dataset, (Tensor, List)):
+    has_length = isinstance(dataset, Instance) and isinstance(dataset.cls, Class) and protocols.has(dataset, "__len__")
+    if isinstance(dataset, (Tensor, List)) or has_length:
         count = c.call(External("builtins.len"), dataset)
-    size: Dim = dims.batch_size(batch_size if isinstance(batch_size, int) else None)
+    last = count % batch_size if isinstance(count, int) and isinstance(batch_size, int) and batch_size > 0 else None
+    size: Dim = dims.batch_size(batch_size if isinstance(batch_size, int) else None, last or None)
     if isinstance(batch_size, int) and batch_size > 0:
         sampler = options.get("sampler")
         # A sampler of the checked code gives as many as it likes: whole batches, for all that is known.

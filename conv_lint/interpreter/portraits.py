@@ -104,7 +104,7 @@ class Portrait:
             raise Indescribable
         self._numbers[id(atom)] = len(self.symbols)
         self.symbols.append(atom)
-        return len(self.symbols) - 1, atom.name, atom.low, atom.given, atom.image, atom.batch
+        return len(self.symbols) - 1, atom.name, atom.low, atom.given, atom.image, atom.batch, atom.last
 
     def _of_float(self, value: float) -> Hashable:
         number = self._numbers.setdefault(id(value), len(self.floats))

@@ -11,3 +11,10 @@ def first_batch(dim: Dim) -> Dim:
     if not isinstance(dim, Expr):
         return dim
     return dims.substitute(dim, {s: s.batch for s in dim.symbols if s.batch is not None})
+
+
+def last_batch(dim: Dim) -> Dim:
+    """A size for the last batch of a loader, where it is known how many samples are left for that."""
+    if not isinstance(dim, Expr):
+        return dim
+    return dims.substitute(dim, {s: s.last for s in dim.symbols if s.last is not None})

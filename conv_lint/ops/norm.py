@@ -7,6 +7,7 @@ import contextlib
 from conv_lint import catalogue, dims
 from conv_lint.dims import Dim, divides, eq, render
 from conv_lint.finding import CONSTRUCTION, Report
+from conv_lint.ops.batch import last_batch
 from conv_lint.ops.rule import Arg, Op, Result, layer_rule, shape_rule
 from conv_lint.values import CannotTell, Shape, Unknown
 
@@ -148,9 +149,13 @@ def _check_values(
 ) -> None:
     """One value alone has no variance (torch's ``_verify_batch_size``): CONV305, for known sizes only.  ``keeps``:
     a layer that keeps statistics, with which it evaluates."""
-    if all(isinstance(size, int) for size in sizes) and dims.product(sizes) == 1:
-        facts = {"when": when, "what": what, "given": input, "source": op.origin(input)}
+    last = tuple(map(last_batch, sizes))
+    if all(isinstance(size, int) for size in last) and dims.product(last) == 1:
+        given = Shape((last_batch(input[0]), *input[1:]), input.step)
+        facts = {"when": when, "what": what, "given": given, "source": op.origin(input)}
         fix = f"a batch needs at least 2 samples{', or call model.eval() first' * keeps}" if when else None
+        if last != sizes:
+            fix = "write drop_last=True in the DataLoader, its last batch has one sample"
         op.fail(catalogue.one_value_per_channel(**facts, fix=fix), _counted(op))
 
 
