@@ -18,7 +18,7 @@ from conv_lint.interpreter.judge import OF_CHANNELS, Judge, size_of, takes_of
 from conv_lint.interpreter.meant import calls_of_siblings, patches, uneven_pool
 from conv_lint.interpreter.misnamed import misnamed, parameters_of
 from conv_lint.interpreter.objects import Call, Frame, Instance
-from conv_lint.interpreter.sides import maker, of_a_consumer, of_a_list, of_a_name, of_a_producer, of_a_sum
+from conv_lint.interpreter.sides import GIVES, maker, of_a_consumer, of_a_list, of_a_name, of_a_producer, of_a_sum
 from conv_lint.interpreter.smallest import smallest
 from conv_lint.interpreter.swaps import of_another_rank, swapped
 from conv_lint.interpreter.upsampled import is_short, padded
@@ -49,7 +49,11 @@ class Made(Judge):
             if not isinstance(value, Tensor) or value.step is None or layer is None or not self.finding.trail:
                 continue
             fits = size_of(self.machine, value, axis) == self.takes == takes_of(layer)
-            if fits and any(step is self.finding.trail[0] for step in steps((value.step,))):
+            if (
+                fits
+                and _are_twins(layer, self.scene.layer)
+                and any(step is self.finding.trail[0] for step in steps((value.step,)))
+            ):
                 return self.moved(frame.place(node), f"{name}, which self.{other} is given")
         return None
 
@@ -304,6 +308,16 @@ class Made(Judge):
             if step.label.removesuffix(".weight") in _SHARED and not step.parents and step.place is not None:
                 return self.moved(step.place, f"{name}={self.given}" if isinstance(self.given, int) else None)
         return None
+
+
+def _are_twins(one: Instance, two: Instance | None) -> bool:
+    """Are two layers of one kind and of the same numbers, as the gates of a recurrent cell are?"""
+    names = (*GIVES, "kernel_size")
+    return (
+        two is not None
+        and one.torch_name == two.torch_name
+        and all(one.attrs.get(name) == two.attrs.get(name) for name in names)
+    )
 
 
 def _around(module: Instance | None) -> Iterator[Instance]:
