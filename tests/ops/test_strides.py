@@ -28,6 +28,15 @@ def permuted(sizes: tuple[dims.Dim, ...], *orders: tuple[int, ...]) -> Shape:
     return Shape(sizes, step)
 
 
+def refuses(tensor: torch.Tensor, target: tuple[int, ...]) -> bool:
+    """Does torch refuse the view?"""
+    try:
+        tensor.view(target)
+    except RuntimeError:
+        return True
+    return False
+
+
 def splits(number: int, count: int) -> tuple[int, ...]:
     out = []
     for _ in range(count - 1):
@@ -47,11 +56,7 @@ def test_as_torch_says(seed: int) -> None:
     tensor = torch.rand(sizes)
     for order in orders:
         tensor = tensor.permute(order)
-    try:
-        tensor.view(target)
-        refused = False
-    except RuntimeError:
-        refused = True
+    refused = refuses(tensor, target)
     assert (scattered(permuted(sizes, *orders), target) is not None) is refused
 
 
@@ -78,11 +83,7 @@ def test_behind_what_keeps_the_order(seed: int) -> None:
             name, args = f"torch.nn.functional.{kind}", {}
         shape = Shape(tuple(tensor.shape), made(name, tuple(tensor.shape), shape.step, **args))
     target = splits(math.prod(tensor.shape), random.randint(1, 4))
-    try:
-        tensor.view(target)
-        refused = False
-    except RuntimeError:
-        refused = True
+    refused = refuses(tensor, target)
     found = scattered(shape, target) is not None
     assert found <= refused if sliced else found is refused
 
@@ -151,11 +152,7 @@ def test_behind_layers_of_maps(seed: int) -> None:
         shape = Shape(tuple(tensor.shape), made(name, tuple(tensor.shape), shape.step))
     target = (tensor.shape[0], -1) if random.random() < 0.5 else splits(tensor.numel(), random.randint(1, 4))
     target = tuple(tensor.numel() // tensor.shape[0] if size == -1 else size for size in target)
-    try:
-        tensor.view(target)
-        refused = False
-    except RuntimeError:
-        refused = True
+    refused = refuses(tensor, target)
     found = scattered(shape, target) is not None
     assert not found or refused
     assert found is refused or not plain
