@@ -17,8 +17,8 @@ from conv_lint.finding import Place, Step
 from conv_lint.interpreter.decided import Decided, argument_node, decided
 from conv_lint.interpreter.objects import Call, Frame, Instance
 from conv_lint.interpreter.unread import is_unread
-from conv_lint.interpreter.ways import Scope, size_at
-from conv_lint.ops.rule import Signature, origin
+from conv_lint.interpreter.ways import Scope, size_at, way_at
+from conv_lint.ops.rule import Signature
 from conv_lint.values import List
 
 GIVES = ("out_channels", "out_features")
@@ -54,16 +54,17 @@ class Maker:
         return size in meant and self.size not in numbers.values()
 
 
-def maker(step: Step, axis: int, user: Frame) -> Maker | None:
-    """The layer that has decided a size of what a step made."""
-    source = origin(step, axis)
-    found = source.step if source is not None else None
-    scope = found.scope if found is not None else None
+def maker(step: Step, axis: int, user: Frame, moved: bool = False) -> Maker | None:
+    """The layer that has decided a size of what a step made; ``moved``: a permutation may have put it there."""
     size = size_at(step, axis)
+    point = next((p for p in way_at(step, axis) if p.size != size or p.step.made == p.axis), None)
+    is_near = point is not None and (moved or point.axis == axis)
+    found = point.step if point is not None and point.size == size and is_near else None
+    scope = found.scope if found is not None else None
     if found is None or not isinstance(scope, Scope) or scope.layer is None or size is None:
         return None
     for name in GIVES:
-        if name in scope.layer.attrs and found.made == axis:
+        if name in scope.layer.attrs:
             place = decided(found, name, size, user)
             return Maker(found, size, name, place) if place is not None else None
     return None
@@ -80,7 +81,7 @@ class Blame:
 
 def of_a_sum(operands: tuple[Step, ...], axis: int, sizes: tuple[object, object], user: Frame) -> Blame | None:
     """Of tensors that are added or joined and differ at ``axis``, the layer that made one of them so."""
-    makers = [m for step in operands if (m := maker(step, axis, user)) is not None]
+    makers = [m for step in operands if (m := maker(step, axis, user, moved=True)) is not None]
     a, b = sizes
     odd = [m for m in makers if m.size in sizes and m.odd_beside(b if m.size == a else a)]
     if len({m.decided.place.key for m in odd}) == 1:
