@@ -24,7 +24,7 @@ from conv_lint.interpreter.calls import FURTHER, Arguments, call_with
 from conv_lint.interpreter.demands import ACCEPTED, Demands
 from conv_lint.interpreter.journal import Facts, Journal
 from conv_lint.interpreter.machine import Machine, OutOfBudget, PythonRaise, TooLong
-from conv_lint.interpreter.made_up import arguments_for, instead_of_none
+from conv_lint.interpreter.made_up import arguments_for, instead_of
 from conv_lint.interpreter.modules import walk
 from conv_lint.interpreter.namespace import Namespace
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Inherited, Instance
@@ -349,15 +349,32 @@ def feed_class(machine: Machine, frame: Frame, made: Class) -> None:
     if isinstance(init, Inherited):
         arguments.open = "the arguments of its library base class"
     try:
+        _make_and_feed(machine, frame, made, arguments, init)
+    except PythonRaise as error:
+        # A class that divides by 0 wants to be given what has such a default.
+        if error.name != "ZeroDivisionError" or not _replace_defaults("0", init, kwargs):
+            raise
+        _make_and_feed(machine, frame, made, arguments, init)
+
+
+def _make_and_feed(machine: Machine, frame: Frame, made: Class, arguments: Arguments, init: Value) -> None:
+    try:
         instance = call_with(machine, frame, made.node, made, arguments)
     except PythonRaise:
-        given = instead_of_none(init) if isinstance(init, Function) else {}
-        if not given:
+        # So does a class that refuses None.
+        if not _replace_defaults("None", init, arguments.kwargs):
             raise
-        kwargs.update(given)
         instance = call_with(machine, frame, made.node, made, arguments)
     if isinstance(instance, Instance):
         feed(machine, frame, instance)
+
+
+def _replace_defaults(default: str, init: Value, kwargs: dict[str, Value]) -> bool:
+    """Give something unknown for each parameter that has this default; is there any?"""
+    given = instead_of(default, init) if isinstance(init, Function) else {}
+    more = {name: value for name, value in given.items() if name not in kwargs}
+    kwargs.update(more)
+    return bool(more)
 
 
 def feed(machine: Machine, frame: Frame, module: Instance, inputs: Iterable[Value] | None = None) -> Value:

@@ -18,10 +18,11 @@ from conv_lint.values import Dict, List, Unknown, Value
 _CONFIGURATIONS = frozenset("args cfg conf config configs configuration hparams hps opt params".split())
 
 
-def instead_of_none(init: Function) -> dict[str, Value]:
-    """Something unknown for each parameter that defaults to None: a class that refuses None wants to be given them."""
+def instead_of(default: str, init: Function) -> dict[str, Value]:
+    """Something unknown for each parameter that defaults to ``None``, or to ``0``."""
     params = [*init.node.params.params, *init.node.params.kwonly_params]
-    names = [p.name.value for p in params if isinstance(p.default, cst.Name) and p.default.value == "None"]
+    plain = (p for p in params if isinstance(p.default, (cst.Name, cst.Integer)))
+    names = [p.name.value for p in plain if getattr(p.default, "value", None) == default]
     return {name: Unknown(f"the parameter {name}", name) for name in names}
 
 
