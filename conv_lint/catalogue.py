@@ -259,7 +259,7 @@ folded_batch = Rule(
 dim_range = Rule(
     "CONV408",
     "dim-range",
-    "{layer}: {argument} {value} is out of range for {given}[ ({source})]",
+    "{layer}: {argument} {value} is out of range for {given}[ ({source})][; write {fix}]",
 )
 einops_pattern = Rule(
     "CONV409",

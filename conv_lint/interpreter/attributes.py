@@ -26,6 +26,7 @@ from conv_lint.interpreter.objects import (
     Property,
     Sizes,
     Super,
+    condition_of,
 )
 from conv_lint.interpreter.sequences import is_part, members
 from conv_lint.values import Apart, Choice, Condition, Dict, External, Iter, List, Stream, Tensor, Unknown, Value
@@ -179,11 +180,10 @@ def find(machine: Machine, frame: Frame, base: Instance, name: str) -> Value:
 
 def _on_this_path(machine: Machine, base: Instance, name: str) -> Value:
     """An attribute that some branch has set, :data:`MISSING` where this path has not come through any of them."""
-    value = base.attrs[name]
-    condition, of = base.sometimes.get(name, (None, None))
-    if condition is not None and of is value and machine.known_truth(condition) is False:
+    condition = condition_of(base, name)
+    if condition is not None and machine.known_truth(condition) is False:
         return MISSING
-    return _present(machine, value)
+    return _present(machine, base.attrs[name])
 
 
 def _present(machine: Machine, value: Value) -> Value:

@@ -128,8 +128,7 @@ def construct(machine: Machine, frame: Frame, node: cst.CSTNode | None, made: Cl
         machine.used.update(made.mro)
     init = made.find("__init__")
     new = made.find("__new__")
-    vague = machine.by_default and isinstance(init, Function) and _is_vague(machine, init, arguments)
-    if made.is_module and not machine.muted and not vague:
+    if made.is_module and made not in machine.well_made and not machine.muted and _is_clear(machine, init, arguments):
         machine.well_made.add(made)
     if made.is_module and isinstance(init, Function) and not isinstance(new, Function):
         return recall.construction(machine, frame, node, made, init, arguments)
@@ -155,14 +154,16 @@ def construct(machine: Machine, frame: Frame, node: cst.CSTNode | None, made: Cl
     return instance
 
 
-def _is_vague(machine: Machine, init: Function, arguments: Arguments) -> bool:
-    """Is something that is not known given for a parameter that has a default?"""
+def _is_clear(machine: Machine, init: Value, arguments: Arguments) -> bool:
+    """Does the program make the object, or is what is given for each parameter that has a default known?"""
+    if not machine.by_default or not isinstance(init, Function):
+        return True
     inner = init.unwrapped
     params = (inner if isinstance(inner, Function) else init).node.params
     own = [*params.posonly_params, *params.params][1:]
     given = dict(zip((p.name.value for p in own), arguments.args)) | arguments.kwargs
     with_default = {p.name.value for p in (*own, *params.kwonly_params) if p.default is not None}
-    return any(isinstance(machine.resolve(given[name]), (Expr, Unknown)) for name in with_default & given.keys())
+    return not any(isinstance(machine.resolve(given[name]), (Expr, Unknown)) for name in with_default & given.keys())
 
 
 def initialize(

@@ -9,7 +9,7 @@ from conv_lint import dims
 from conv_lint.dims import Dim, Expr, Symbol
 from conv_lint.interpreter.memory import Memory
 from conv_lint.interpreter.namespace import LazyImport
-from conv_lint.interpreter.objects import ABSENT, MISSING, Class, Frame, Instance, InstanceState, Pending
+from conv_lint.interpreter.objects import ABSENT, MISSING, Class, Frame, Instance, InstanceState, Pending, condition_of
 from conv_lint.values import (
     Choice,
     Condition,
@@ -180,7 +180,7 @@ def _join_instances(
     )
     for name in {**one.attrs, **two.attrs}:
         here = name in one.attrs, name in two.attrs
-        when = one.condition(name) if here[0] else None, two.condition(name) if here[1] else None
+        when = condition_of(one, name), condition_of(two, name)
         left, right = one.attrs.get(name, MISSING), two.attrs.get(name, MISSING)
         only: Condition | None = None
         if all(here):

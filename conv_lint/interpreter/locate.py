@@ -207,7 +207,10 @@ def _by_parameter(fix: object, at: str, handed: list[Handed], path: str) -> obje
 _WIDTHS = frozenset(
     "in_channels out_channels in_features out_features num_features num_channels normalized_shape embed_dim".split()
 )
-_NO_WIDTH = re.compile(r"kernel|stride|pad|dilat|ksize|spatial|scale|group|head|depth|layers|drop|^(k|ks|p)$")
+_NO_WIDTH = re.compile(
+    r"spatial|^(?!.*(?:dim|width|chan|plane|feat|hidden|embed))"
+    r"(?:.*(?:kernel|stride|pad|dilat|ksize|scale|group|head|depth|layers|drop)|(?:k|ks|p)$)"
+)
 
 
 def _written(made: Call, at: str, signature: Signature | None, stop: object, value: object) -> list[Handed]:

@@ -23,6 +23,7 @@ from conv_lint.interpreter.objects import (
     Layer,
     Method,
     Native,
+    condition_of,
 )
 from conv_lint.interpreter.sequences import is_part, items_of, members
 from conv_lint.interpreter.ways import Scope
@@ -345,8 +346,8 @@ def _sequential(
         if name.isidentifier() and not is_part(child):
             continue  # an attribute of a subclass
         arity.check(machine, frame, node, child, Arguments([value]))
-        only, of = module.sometimes.get(name, (None, None))
-        if only is not None and of is module.attrs.get(name):
+        only = condition_of(module, name)
+        if only is not None:
             child = Choice(only, child, Native(name, lambda c, x: x))
         value = call_value(machine, frame, node, child, [value], {})
     return value

@@ -290,10 +290,11 @@ class InstanceState(NamedTuple):
     training: Value
     sometimes: dict[str, tuple[Condition, Value]]
 
-    def condition(self, name: str) -> Condition | None:
-        """Under which condition alone the attribute is there; ``None`` where it always is."""
-        condition, value = self.sometimes.get(name, (None, MISSING))
-        return condition if value is self.attrs[name] else None  # else it was set anew
+
+def condition_of(state: Instance | InstanceState, name: str) -> Condition | None:
+    """Under which condition alone an object has an attribute; ``None`` where it always has it, or never."""
+    condition, value = state.sometimes.get(name, (None, MISSING))
+    return condition if value is state.attrs.get(name, MISSING) else None  # else it was set anew
 
 
 @dataclass(eq=False)

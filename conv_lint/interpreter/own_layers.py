@@ -17,10 +17,8 @@ from conv_lint.interpreter.objects import Frame, Instance
 from conv_lint.interpreter.ways import Scope
 from conv_lint.values import Tensor
 
-#: Functions that make a tensor of the sizes that they are given (torch, "Creation Ops"; torch.Tensor).
-_MAKERS = frozenset(
-    "empty eye full kaiming_normal kaiming_uniform normal ones rand randn Tensor FloatTensor zeros".split()
-)
+#: Functions that make a tensor of the sizes that they are given (torch, "Creation Ops").
+_MAKERS = frozenset("empty eye full ones rand randn zeros".split())
 
 
 @dataclass(frozen=True)

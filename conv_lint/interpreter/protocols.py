@@ -72,7 +72,8 @@ def of_mapping(value: Instance, name: str) -> Native | None:
         return default if found is MISSING else found
 
     def contains(c: Context, key: Value) -> Value:
-        return looked_up(c, key) is not MISSING
+        found = looked_up(c, key)
+        return Unknown("a search in a mapping") if isinstance(found, Unknown) else found is not MISSING
 
     def looked_up(c: Context, key: Value) -> Value:
         c.machine.catching += 1

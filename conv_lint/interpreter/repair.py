@@ -20,6 +20,7 @@ from conv_lint.finding import Step
 from conv_lint.interpreter.decided import Decided, call_of, decided
 from conv_lint.interpreter.objects import Frame, Instance
 from conv_lint.interpreter.ways import Point, Scope, way_at
+from conv_lint.ops.strides import name_of
 from conv_lint.ops.window import windows
 
 SLIDING = re.compile(r"\.(?:Lazy)?(?:Conv|MaxPool|AvgPool|conv|max_pool|avg_pool)[123]d$")
@@ -246,7 +247,7 @@ def _run(points: Sequence[Point], start: Dim, changed: Mapping[int, Window]) -> 
             return None
         elif dims.eq(after, before) is not True:
             times = _times(point)
-            if times is None or _REGROUPS.search(_name(point)):
+            if times is None or _REGROUPS.search(name_of(point.step)):
                 return None
             more = after - before * times  # padding, or a slice
             size = size * times
@@ -257,25 +258,15 @@ def _run(points: Sequence[Point], start: Dim, changed: Mapping[int, Window]) -> 
     return size
 
 
-def _name(point: Point) -> str:
-    """The full name of the layer or function of a step."""
-    scope = point.step.scope
-    if not isinstance(scope, Scope):
-        return ""
-    return scope.layer.torch_name if scope.layer is not None else scope.op.name if scope.op is not None else ""
-
-
 def _times(point: Point) -> int | None:
     """How often a step repeats each pixel; what it adds besides is the same for all sizes."""
     scope = point.step.scope
-    if not isinstance(scope, Scope) or not _LARGER.search(_name(point)):
+    if not isinstance(scope, Scope) or not _LARGER.search(name_of(point.step)):
         return 1
-    values: Mapping[str, object] = {}
-    n = 0
-    if scope.layer is not None and scope.layer.layer is not None:
-        n, values = scope.layer.layer.row.n, scope.layer.attrs
-    elif scope.op is not None:
-        n, values = scope.op.n, scope.op.args
+    layer, op = scope.layer, scope.op
+    n, values = (op.n, op.args) if op is not None else (0, {})
+    if layer is not None and layer.layer is not None:
+        n, values = layer.layer.row.n, layer.attrs
     given = next((values[key] for key in ("scale_factor", "upscale_factor", "stride") if values.get(key)), None)
     return number(int(given) if isinstance(given, float) and given.is_integer() else given, point.axis, n)
 

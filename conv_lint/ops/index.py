@@ -56,8 +56,11 @@ def indexed(op: Op, input: Shape, index: Arg) -> tuple[Dim, ...]:
         return _of_unknown_rank(op, input, parts)
     used = sum(map(_axes_used, parts))
     if used > len(input):
-        report = catalogue.dim_range(argument="index", value=_shown(parts), given=input, source=op.origin(input))
-        op.fail(report, "index")
+        shown = _shown(parts)
+        facts = {"argument": "index", "value": shown, "given": input, "source": op.origin(input)}
+        # As torch itself advises: "Use `tensor.item()` in Python".
+        fix = f".item() instead of {shown}, it is one number" if not len(input) else None
+        op.fail(catalogue.dim_range(**facts, fix=fix), "index")
         raise CannotTell("too many indices")
     at = _ellipsis(parts)
     return _applied(op, input, [*parts[:at], *[slice(None)] * (len(input) - used), *parts[at + 1 :]])

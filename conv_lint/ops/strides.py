@@ -61,6 +61,8 @@ def _memory(step: Step) -> tuple[list[int], Step] | None:
     way: list[Step] = []
     here: Step | None = step
     while here is not None and not _is_dense(here):
+        if _order(here) is None and not _keeps_order(here) and not _keeps_format(here):
+            return None
         way.append(here)
         if _is_batch_first(here):
             break
@@ -72,7 +74,7 @@ def _memory(step: Step) -> tuple[list[int], Step] | None:
         moved = _order(here)
         if moved is not None and len(moved) == len(order):
             order, found = [order[i] for i in moved], here
-        elif not _keeps_order(here) and (order not in _FORMATS or not _keeps_format(here)):
+        elif not _keeps_order(here) and order not in _FORMATS:
             return None
     return (order, found) if found is not None else None
 
@@ -82,7 +84,7 @@ def _keeps_format(step: Step) -> bool:
     given = tuple(step.parents[0].shape) if step.parents else ()
     if len(given) < 4 or given[1] == 1 or all(size == 1 for size in given[2:]):
         return False  # of one channel, or one pixel, both formats are the same
-    return _FORMAT.search(_name(step)) is not None
+    return _FORMAT.search(name_of(step)) is not None
 
 
 def _may_be_pooled(size: Dim) -> bool:
@@ -100,11 +102,11 @@ def _keeps_order(step: Step) -> bool:
     """Has a step worked on each number by itself, or taken a part of each dimension?"""
     if not step.parents or len(step.parents[0].shape) != len(step.shape):
         return False
-    if _name(step).endswith(".__getitem__"):
+    if name_of(step).endswith(".__getitem__"):
         index = step.scope.op.args.get("index")  # type: ignore[attr-defined]
         parts = index if isinstance(index, tuple) else (index,)
         return all(isinstance(part, slice) and part.step in (None, 1) for part in parts)
-    return _EACH.search(_name(step)) is not None and tuple.__eq__(step.parents[0].shape, step.shape)
+    return _EACH.search(name_of(step)) is not None and tuple.__eq__(step.parents[0].shape, step.shape)
 
 
 def _is_batch_first(step: Step) -> bool:
@@ -143,7 +145,7 @@ def _differ(a: Dim, b: Dim) -> bool:
     return any(quotient is not None and quotient != 1 for quotient in (dims.exact_div(a, b), dims.exact_div(b, a)))
 
 
-def _name(step: Step) -> str:
+def name_of(step: Step) -> str:
     """The full name of the function or layer of a step."""
     op, layer = getattr(step.scope, "op", None), getattr(step.scope, "layer", None)
     return str(op.name if op is not None else layer.torch_name if layer is not None else "")
@@ -154,7 +156,7 @@ def _order(step: Step) -> list[int] | None:
     if _is_batch_first(step):
         return [1, 0, 2]
     op, count = getattr(step.scope, "op", None), len(step.shape)
-    name = _name(step).rpartition(".")[2]
+    name = name_of(step).rpartition(".")[2]
     if op is None or not step.parents or len(step.parents[0].shape) != count:
         return None
     if name == "t" and count == 2:
@@ -180,10 +182,10 @@ def _is_dense(step: Step) -> bool:
     text = getattr(getattr(step.place, "file", None), "text", "")
     if "channels_last" in text or "memory_format" in text:
         return False
-    while _LIKE.search(_name(step)):
+    while _LIKE.search(name_of(step)):
         if not step.parents:
             return False
         step = step.parents[0]
-        if not step.parents and not _name(step):
+        if not step.parents and not name_of(step):
             return True  # what a net is fed with
-    return _DENSE.search(_name(step)) is not None
+    return _DENSE.search(name_of(step)) is not None
