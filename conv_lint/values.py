@@ -169,6 +169,16 @@ class Unknown:
         return f"Unknown({self.reason!r})"
 
 
+class Alike(Unknown):
+    """A list as an argument of a rule: how many items it has is not known, but each looks like ``item``."""
+
+    __slots__ = ("item",)
+
+    def __init__(self, reason: str, item: Shape) -> None:
+        super().__init__(reason)
+        self.item = item
+
+
 class Real(Unknown):
     """A number with a point, a quotient or a root, that is not known.
 
@@ -319,14 +329,17 @@ class Mutable:
 class List(Mutable):
     """A list.  ``open`` gives a reason if it may hold more, other or fewer items than ``items``.
 
-    ``limit``: of a deque, how many items it keeps at most.
+    ``limit``: of a deque, how many items it keeps at most.  ``each``: of an open one that a loop has filled, what every
+    item looks like, or ``None``.
     """
 
-    __slots__ = ("born", "items", "limit", "open")
+    __slots__ = ("born", "each", "items", "limit", "open")
 
-    def __init__(self, items: Iterable[Value] = (), open: str | None = None, limit: int | None = None) -> None:
+    def __init__(
+        self, items: Iterable[Value] = (), open: str | None = None, limit: int | None = None, each: Value = None
+    ) -> None:
         self.items = list(items)
-        self.open, self.limit = open, limit
+        self.open, self.limit, self.each = open, limit, each
         self.born = birth()
 
     def keep_within(self, from_left: bool = True) -> None:
@@ -335,11 +348,11 @@ class List(Mutable):
             surplus = len(self.items) - self.limit
             self.items = self.items[surplus:] if from_left else self.items[: self.limit]
 
-    def snapshot(self) -> tuple[list[Value], str | None]:
-        return list(self.items), self.open
+    def snapshot(self) -> tuple[list[Value], str | None, Value]:
+        return list(self.items), self.open, self.each
 
-    def restore(self, saved: tuple[list[Value], str | None]) -> None:
-        self.items, self.open = list(saved[0]), saved[1]
+    def restore(self, saved: tuple[list[Value], str | None, Value]) -> None:
+        self.items, self.open, self.each = list(saved[0]), saved[1], saved[2]
 
     def __repr__(self) -> str:
         return f"List({self.items!r}{', open' if self.open else ''})"
@@ -414,13 +427,15 @@ class Dict(Mutable):
 class Iter(Mutable):
     """An iterator over known values: a generator, ``iter(...)``, ``zip``, ``map``.
 
-    ``source``: the list that an ``enumerate`` counts from 0; it may grow meanwhile.
+    ``source``: the list that an ``enumerate`` counts from 0; it may grow meanwhile.  ``each``: as of a :class:`List`.
     """
 
-    __slots__ = ("born", "items", "open", "position", "source")
+    __slots__ = ("born", "each", "items", "open", "position", "source")
 
-    def __init__(self, items: Iterable[Value], open: str | None = None, source: List | None = None) -> None:
-        self.items, self.open, self.position, self.source = list(items), open, 0, source
+    def __init__(
+        self, items: Iterable[Value], open: str | None = None, source: List | None = None, each: Value = None
+    ) -> None:
+        self.items, self.open, self.position, self.source, self.each = list(items), open, 0, source, each
         self.born = birth()
 
     def snapshot(self) -> int:

@@ -239,6 +239,7 @@ def set_item(machine: Machine, frame: Frame, node: cst.CSTNode, base: Value, ind
     match base:
         case List():
             machine.journal.touch(base)
+            base.each = None
             if isinstance(index, int) and -len(base.items) <= index < len(base.items):
                 base.items[index] = value
             elif not base.open:

@@ -10,6 +10,7 @@ import libcst as cst
 from conv_lint import dims, ops
 from conv_lint.dims import Expr
 from conv_lint.interpreter import attributes, faults, operators, parameters, protocols, suppose
+from conv_lint.interpreter.journal import each_of
 from conv_lint.interpreter.libraries import NATIVES, Context, constants, native
 from conv_lint.interpreter.machine import PythonRaise
 from conv_lint.interpreter.namespace import names_of
@@ -26,6 +27,7 @@ from conv_lint.interpreter.objects import (
     Sizes,
 )
 from conv_lint.interpreter.portraits import names_in
+from conv_lint.interpreter.samples import of_each, some_item
 from conv_lint.interpreter.sequences import items_of, members, stream_of
 from conv_lint.values import (
     Choice,
@@ -86,8 +88,11 @@ def _listed(c: Context, value: Value) -> List:
     items = items_of(c.machine, value)
     if items is not None:
         return List(items)
-    some = value.items[:1] if isinstance(value, (List, Iter)) else []
-    return List(some, getattr(value, "reason", None) or getattr(value, "open", None) or "made from unknown items")
+    each = of_each(c, value)
+    known = value.items[:1] if isinstance(value, (List, Iter)) else []
+    some = known if each is None else [each]
+    reason = getattr(value, "reason", None) or getattr(value, "open", None) or "made from unknown items"
+    return List(some, reason, each=each)
 
 
 @native("builtins.list", "builtins.set", "builtins.frozenset", "collections.deque")
@@ -119,7 +124,7 @@ def _iter(c: Context, value: Value) -> Value:
     if stream is not None:
         return stream
     made = _listed(c, value)
-    return Iter(made.items, made.open)
+    return Iter(made.items, made.open, each=made.each)
 
 
 @native("builtins.next")
@@ -134,6 +139,8 @@ def _next(c: Context, value: Value, default: Value = MISSING) -> Value:
         raise PythonRaise("StopIteration")
     if isinstance(value, Stream):
         return value.item
+    if isinstance(value, Iter) and value.open and value.each is not None:
+        return some_item(value.each)
     if isinstance(value, Iter) and value.open == parameters.OPEN:
         return Tensor(any_shape("a parameter of a model"), dtype="float")
     return Unknown("the next item of something unknown")
@@ -184,7 +191,8 @@ def _enumerate(c: Context, value: Value, start: Value = 0) -> Value:
     if not isinstance(start, int):
         return Iter([], "counts from an unknown number")
     if made.open:
-        return Iter([(dims.unknown(0), v) for v in made.items[:1]], made.open)
+        each = (dims.unknown(0), made.each) if made.each is not None else None
+        return Iter([(dims.unknown(0), v) for v in made.items[:1]], made.open, each=each)
     source = value if isinstance(value, List) and start == 0 else None
     return Iter(list(enumerate(made.items, start)), made.open, source)
 
@@ -198,7 +206,8 @@ def _zip(c: Context, *values: Value, strict: Value = False) -> Value:
     open_lists = [one for one in lists if one.open]
     if open_lists:
         some = [tuple(one.items[0] for one in lists)] if all(one.items for one in lists) else []
-        return Iter(some, open_lists[0].open)
+        each = tuple(one.each for one in lists) if all(one.each is not None for one in lists) else None
+        return Iter(some, open_lists[0].open, each=each)
     return Iter(list(zip(*(one.items for one in lists))))
 
 
@@ -208,7 +217,8 @@ def _map(c: Context, function: Value, *values: Value) -> Value:
     if isinstance(zipped, Stream):
         return Stream(c.call(function, *zipped.item), zipped.reason)  # type: ignore[misc]
     assert isinstance(zipped, Iter)
-    return Iter([c.call(function, *row) for row in zipped.items if isinstance(row, tuple)], zipped.open)
+    made = [c.call(function, *row) for row in zipped.items if isinstance(row, tuple)]
+    return Iter(made, zipped.open, each=each_of(made) if zipped.each is not None else None)
 
 
 @native("builtins.filter")
@@ -227,7 +237,7 @@ def _filter(c: Context, function: Value, values: Value) -> Value:
 @native("builtins.reversed")
 def _reversed(c: Context, value: Value) -> Value:
     made = _listed(c, value)
-    return Iter(made.items[::-1], made.open)
+    return Iter(made.items[::-1], made.open, each=made.each)
 
 
 @native("builtins.sorted")
@@ -235,7 +245,8 @@ def _sorted(c: Context, value: Value, key: Value = None, reverse: Value = False)
     made = _listed(c, value)
     plain = constants(c.machine, tuple(made.items))
     if made.open or plain is None or key is not None or not isinstance(reverse, bool):
-        return List(made.items, made.open or "in an order that is not known")
+        each = made.each if made.open else each_of(made.items)
+        return List(made.items, made.open or "in an order that is not known", each=each)
     try:
         order = sorted(range(len(plain)), key=plain.__getitem__, reverse=reverse)
         return List([made.items[i] for i in order])

@@ -6,12 +6,13 @@ import ast
 import contextlib
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import libcst as cst
 
 from conv_lint.dims import Expr, eq
 from conv_lint.interpreter import attributes, kinds, operators, suppose
+from conv_lint.interpreter.journal import each_of
 from conv_lint.interpreter.machine import Flow, Machine, PythonRaise
 from conv_lint.interpreter.namespace import LazyImport
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Instance
@@ -162,10 +163,12 @@ def _dict(machine: Machine, frame: Frame, node: cst.Dict) -> Value:
 
 def _comprehension(machine: Machine, frame: Frame, node: cst.BaseSimpleComp | cst.DictComp) -> Value:
     out: list[Any] = []
-    reason = _rounds(machine, _inner(frame), node, node.for_in, out)
+    gap = _rounds(machine, _inner(frame), node, node.for_in, out)
+    reason = gap.reason if gap is not None else None
     if isinstance(node, cst.DictComp):
         return Dict({k: v for k, v in out if not isinstance(k, (Unknown, List, Dict))}, reason)
-    return Iter(out, reason) if isinstance(node, cst.GeneratorExp) else List(out, reason)
+    each = each_of(out) if gap is not None and gap.sampled else None
+    return Iter(out, reason, each=each) if isinstance(node, cst.GeneratorExp) else List(out, reason, each=each)
 
 
 def _inner(frame: Frame) -> Frame:
@@ -178,41 +181,50 @@ def _inner(frame: Frame) -> Frame:
 def extend(machine: Machine, frame: Frame, target: List, node: cst.GeneratorExp) -> None:
     """``y.extend(layer(y[-1]) for layer in layers)``: each item is there when the next one is made."""
     machine.journal.touch(target)
-    reason = _rounds(machine, _inner(frame), node, node.for_in, target.items)
-    target.open = target.open or reason
+    gap = _rounds(machine, _inner(frame), node, node.for_in, target.items)
+    target.open, target.each = target.open or (gap.reason if gap is not None else None), None
     target.keep_within()
 
 
-def _rounds(machine: Machine, frame: Frame, node: Any, loop: cst.CompFor, out: list[Any]) -> str | None:
-    """Run one ``for ... in ... if ...`` of a comprehension; a reason if its items are not all known."""
+class Gap(NamedTuple):
+    """Why the items of a comprehension are not all known.  ``sampled``: those that are known stand for all."""
+
+    reason: str
+    sampled: bool = False
+
+
+def _rounds(machine: Machine, frame: Frame, node: Any, loop: cst.CompFor, out: list[Any]) -> Gap | None:
+    """Run one ``for ... in ... if ...`` of a comprehension; a gap if its items are not all known."""
     from conv_lint.interpreter.assign import assign
     from conv_lint.interpreter.calls import FURTHER
     from conv_lint.interpreter.loops import element_of
 
     over = suppose.items(machine, evaluate(machine, frame, loop.iter))
     items = items_of(machine, over)
-    further: str | None = None
+    further: Gap | None = None
     if isinstance(over, (List, Iter)) and over.open == FURTHER:  # of a call that nobody makes
-        items, further = over.items, FURTHER
+        items, further = over.items, Gap(FURTHER)
+    if not items and machine.by_default and isinstance(over, Instance) and over.is_container:
+        items = None  # of an ensemble that is fitted first
     if items is None or len(items) > machine.limits.rounds:
         kinds.refuse_iterating(machine, frame, loop.iter, over)
         reason = over.reason if isinstance(over, Unknown) else "runs over unknown items"
-        assign(machine, frame, loop.target, element_of(machine, over)())
+        assign(machine, frame, loop.target, element_of(machine, frame, loop.iter, over)())
         if _changes(node):
             _perhaps(machine, frame, Condition(object(), reason), lambda: _round(machine, frame, node, loop, out))
-        else:
-            with machine.doubting():  # there may be no item at all
-                _round(machine, frame, node, loop, out)
-        return reason
+            return Gap(reason)
+        with machine.doubting():  # there may be no item at all
+            inner = _round(machine, frame, node, loop, out)
+        return Gap(reason, sampled=inner is None or inner.sampled)
     for item in items:
         assign(machine, frame, loop.target, item)
         stopped = _round(machine, frame, node, loop, out)
         if stopped is not None:
-            return stopped
+            return stopped._replace(sampled=False)
     return further
 
 
-def _round(machine: Machine, frame: Frame, node: Any, loop: cst.CompFor, out: list[Any]) -> str | None:
+def _round(machine: Machine, frame: Frame, node: Any, loop: cst.CompFor, out: list[Any]) -> Gap | None:
     for test in loop.ifs:
         truth = truth_of(machine, frame, evaluate(machine, frame, test.test))
         if truth is False:
@@ -220,7 +232,7 @@ def _round(machine: Machine, frame: Frame, node: Any, loop: cst.CompFor, out: li
         if isinstance(truth, Condition):
             if _changes(node):
                 _perhaps(machine, frame, truth, lambda: evaluate(machine, frame, node.elt))
-            return "filters by an unknown condition"
+            return Gap("filters by an unknown condition")
     if loop.inner_for_in is not None:
         return _rounds(machine, frame, node, loop.inner_for_in, out)
     if isinstance(node, cst.DictComp):

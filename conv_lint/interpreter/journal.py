@@ -152,7 +152,8 @@ def join_states(condition: Condition | None, target: Mutable, one: Any, two: Any
             return _join_instances(condition, target, one, two)
         case List():
             items, closed = _join_items(condition, one[0], two[0])
-            return items, one[1] or two[1] or (None if closed else "length differs between branches")
+            reason = one[1] or two[1] or (None if closed else "length differs between branches")
+            return items, reason, join_samples(one, two) if reason else None
         case Dict():
             return _join_keyed(condition, one, two)
         case Iter():
@@ -224,6 +225,37 @@ def _join_items(condition: Condition | None, one: list[Value], two: list[Value])
         return [join(condition, a, b) for a, b in zip(one, two)], True
     shared = min(len(one), len(two))
     return [join(condition, a, b) for a, b in zip(one[:shared], two[:shared])], False
+
+
+#: Of longer lists no sample is made.
+MAX_SAMPLED = 32
+
+
+def join_samples(one: tuple[Any, ...], two: tuple[Any, ...]) -> Value:
+    """What every item of a list looks like that is in either of two states."""
+    samples: list[Value] = []
+    for items, reason, each in (one, two):
+        if reason and each is None:
+            return None
+        samples += items if reason is None else [each, *items]
+    return each_of(samples)
+
+
+def each_of(samples: list[Value]) -> Value:
+    """What all of some values look like, ``None`` if no shape is known of them."""
+    if not 0 < len(samples) <= MAX_SAMPLED or not all(map(_is_shaped, samples)):
+        return None
+    each, *others = samples
+    for other in others:
+        each = join(None, each, other)
+    return each if _is_shaped(each) else None
+
+
+def _is_shaped(value: Value) -> bool:
+    """Is it a tensor, or a row with one?"""
+    if isinstance(value, List):
+        return not value.open and any(map(_is_shaped, value.items))
+    return isinstance(value, Tensor) or (isinstance(value, tuple) and any(map(_is_shaped, value)))
 
 
 def _common(one: dict[Any, Any], two: dict[Any, Any]) -> dict[Any, Any]:

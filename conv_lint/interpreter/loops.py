@@ -8,11 +8,12 @@ from typing import Any
 import libcst as cst
 
 from conv_lint.dims import Expr
-from conv_lint.interpreter import assign, kinds, suppose
+from conv_lint.interpreter import assign, kinds, samples, suppose
 from conv_lint.interpreter.journal import join_states
 from conv_lint.interpreter.machine import Flow, Machine, PythonRaise
 from conv_lint.interpreter.objects import Class, Frame, Instance, InstanceState
-from conv_lint.interpreter.sequences import items_of, stream_of
+from conv_lint.interpreter.samples import is_mark
+from conv_lint.interpreter.sequences import items_of
 from conv_lint.ops.batch import first_batch
 from conv_lint.tree import dotted
 from conv_lint.values import (
@@ -146,7 +147,7 @@ def for_each(machine: Machine, frame: Frame, node: cst.For, over: Value) -> Flow
     items = items_of(machine, over)
     if items is None or len(items) > machine.limits.rounds:
         kinds.refuse_iterating(machine, frame, node.iter, over)
-        element = element_of(machine, over)
+        element = element_of(machine, frame, node.iter, over)
 
         is_left = any(map(_leaves, node.body.body))
 
@@ -313,15 +314,17 @@ def _end(machine: Machine, frame: Frame, orelse: cst.Else | None) -> Flow | None
     return execute_block(machine, frame, suite(orelse.body)) if orelse is not None else None
 
 
-def element_of(machine: Machine, over: Value) -> Callable[[], Value]:
+def element_of(machine: Machine, frame: Frame, node: cst.CSTNode, over: Value) -> Callable[[], Value]:
     """A maker of "some item" of a value whose items are not all known."""
     from conv_lint.interpreter import tensors
+    from conv_lint.interpreter.calls import Arguments
+    from conv_lint.interpreter.libraries import Context
 
     if isinstance(over, Tensor):
         return lambda: tensors.piece(machine, over, None)
-    stream = stream_of(over)
-    if stream is not None:
-        return lambda: stream.item
+    context = Context(machine, frame, node, "", Arguments([]))
+    if samples.of_each(context, over) is not None:
+        return lambda: samples.of_each(context, over)
     reason = over.reason if isinstance(over, Unknown) else "runs over unknown items"
     return lambda: Unknown(reason)
 
@@ -384,6 +387,8 @@ def _differs(one: object, two: object) -> bool:
         return len(one) != len(two) or any(_differs(a, b) for a, b in zip(one, two))
     if isinstance(one, Tensor) and isinstance(two, Tensor):
         return _shape_differs(one.shape, two.shape)
+    if isinstance(one, List) and isinstance(two, List) and not (one.open or two.open):
+        return _differs(one.items, two.items)
     if isinstance(one, Unknown) and isinstance(two, Unknown):
         return one is not two and not (one.reason == two.reason == "changes in a loop")
     return not same(one, two)
@@ -392,16 +397,9 @@ def _differs(one: object, two: object) -> bool:
 def _shape_differs(one: Shape, two: Shape) -> bool:
     left, right = tuple(tuple.__iter__(one)), tuple(tuple.__iter__(two))
     return len(left) != len(right) or not all(
-        a is b or a == b or (isinstance(a, Rest) and isinstance(b, Rest)) or (_is_mark(a) and _is_mark(b))
+        a is b or a == b or (isinstance(a, Rest) and isinstance(b, Rest)) or (is_mark(a) and is_mark(b))
         for a, b in zip(left, right)
     )
-
-
-def _is_mark(size: object) -> bool:
-    """Is it a lone ``?``, which says nothing and so cannot change?"""
-    if not isinstance(size, Expr) or len(size.symbols) != 1 or size.terms[0][1] != 1:
-        return False
-    return not any(symbol.given for symbol in size.symbols)
 
 
 def _given_up(joined: object, before: object) -> object:
@@ -420,7 +418,7 @@ def _given_up(joined: object, before: object) -> object:
     if isinstance(joined, tuple) and isinstance(before, tuple) and joined and isinstance(joined[0], dict):
         return (_given_up(joined[0], before[0]), *joined[1:])
     if isinstance(joined, tuple) and joined and isinstance(joined[0], list):
-        return (joined[0], "changes in a loop")
+        return (joined[0], "changes in a loop", None)
     return joined
 
 

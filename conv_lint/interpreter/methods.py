@@ -8,7 +8,7 @@ from typing import Any
 import libcst as cst
 
 from conv_lint.dims import Expr, product
-from conv_lint.interpreter import tensors, texts
+from conv_lint.interpreter import samples, tensors, texts
 from conv_lint.interpreter.calls import FURTHER, Arguments
 from conv_lint.interpreter.machine import Machine, PythonRaise
 from conv_lint.interpreter.namespace import registered
@@ -36,6 +36,7 @@ def call(machine: Machine, frame: Frame, node: cst.CSTNode | None, called: Metho
             handler = LIST.get(name)
             if name not in READING:
                 machine.journal.touch(receiver)
+                receiver.each = samples.after_call(receiver, name, args)
             result = handler(machine, frame, receiver, args, arguments.kwargs) if handler else Unknown(f"list.{name}")
             receiver.keep_within(from_left=name not in ("appendleft", "extendleft"))
             return result
@@ -204,7 +205,7 @@ def _reverse(machine: Machine, frame: Frame, target: List, args: list[Value], kw
 
 @of_list("copy")
 def _copy(machine: Machine, frame: Frame, target: List, args: list[Value], kwargs: dict[str, Value]) -> Value:
-    return List(target.items, target.open, target.limit)
+    return List(target.items, target.open, target.limit, target.each)
 
 
 @of_list("index")

@@ -13,7 +13,7 @@ import libcst as cst
 from conv_lint import catalogue, dims, ops
 from conv_lint.dims import Expr
 from conv_lint.interpreter import faults, kinds, locate, protocols, suppose, tensors
-from conv_lint.interpreter.journal import UNFILLED
+from conv_lint.interpreter.journal import UNFILLED, join_samples
 from conv_lint.interpreter.machine import Machine, PythonRaise
 from conv_lint.interpreter.namespace import registered
 from conv_lint.interpreter.objects import MISSING, BoundMethod, Class, Frame, Function, Instance, Native, Partial, Sizes
@@ -201,7 +201,9 @@ def _containers(
         case (List() | tuple(), List() | tuple()) if name == "add" and _length(left) + _length(right) > MAX_CONSTANT:
             return List(open="too long a list")
         case (List(), List()) if name == "add":
-            return List([*left.items, *right.items], left.open or right.open)
+            reason = left.open or right.open
+            each = join_samples(left.snapshot(), right.snapshot()) if reason else None
+            return List([*left.items, *right.items], reason, each=each)
         case (tuple(), tuple()) if name == "add":
             return (*left, *right)
         case (List(), int()) | (int(), List()) if name == "mul":

@@ -8,6 +8,7 @@ from conv_lint.interpreter import attributes, faults, kinds, protocols, suppose,
 from conv_lint.interpreter.machine import Machine, PythonRaise
 from conv_lint.interpreter.namespace import load, registered
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Instance, ProjectModule, Sizes
+from conv_lint.interpreter.samples import some_item
 from conv_lint.interpreter.sequences import is_part, items_of, members
 from conv_lint.values import Choice, Dict, External, List, Real, Tensor, Unknown, Value
 
@@ -87,6 +88,10 @@ def _of_sequence(machine: Machine, frame: Frame, node: cst.CSTNode, base: Value,
         raise PythonRaise("TypeError")
     items = items_of(machine, base)
     if items is None:
+        if isinstance(base, List) and base.each is not None:
+            if isinstance(index, slice):
+                return List(open=base.open, each=base.each)
+            return some_item(base.each)
         if isinstance(base, List) and isinstance(index, int) and 0 <= index < len(base.items) and len(base.items) > 1:
             return Unknown(base.open or "an item of a list that is not known")
         return Unknown(base.open if isinstance(base, List) and base.open else "an item of an unknown list")

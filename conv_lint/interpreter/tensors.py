@@ -17,12 +17,14 @@ from conv_lint.interpreter.decided import argument_node
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.numbers import compute, numbers_of, pieces, to_value
 from conv_lint.interpreter.objects import Class, Frame, Instance, Method, Sizes
+from conv_lint.interpreter.samples import some_item
 from conv_lint.interpreter.ways import Scope
 from conv_lint.ops.given import layer_class
 from conv_lint.ops.join import OF_A_LIST
 from conv_lint.ops.operators import operator_name
 from conv_lint.ops.rule import Op, Plain, Row, Signature, run
 from conv_lint.values import (
+    Alike,
     CannotTell,
     Choice,
     External,
@@ -63,6 +65,8 @@ def to_rule(machine: Machine, value: Value) -> Any:
             return value
         case tuple():
             return tuple(to_rule(machine, v) for v in value)
+        case List() | Iter() if value.open and isinstance(value.each, Tensor):
+            return Alike(value.open, to_rule(machine, some_item(value.each)))
         case List():
             return Unknown(value.open) if value.open else [to_rule(machine, v) for v in value.items]
         case Iter():
@@ -242,7 +246,8 @@ def weigh(machine: Machine, arguments: Mapping[str, Any]) -> None:
 
 def is_surely_one(machine: Machine, value: Tensor) -> bool:
     """Is it a tensor, rather than an input that may be a list, or what an operation gave that was not understood?"""
-    return value.sure and machine.shape(value.shape).rest is None
+    shape = machine.shape(value.shape)
+    return value.sure and (shape.rest is None or bool(shape.known))
 
 
 def _joinable(machine: Machine, frame: Frame, value: Value) -> Value:
@@ -251,7 +256,7 @@ def _joinable(machine: Machine, frame: Frame, value: Value) -> Value:
     value = machine.resolve(value)
     if isinstance(value, Tensor) and not is_surely_one(machine, value):
         return Unknown("what may be a list")
-    if value == () or (isinstance(value, List) and not value.items):
+    if value == () or (isinstance(value, List) and not (value.items or value.open)):
         own = not isinstance(value, List) or (value.born > frame.born and faults.is_kept(machine, value))
         if not own or not faults.is_certain(machine, frame, strictly=True):
             return Unknown("an empty list of tensors")

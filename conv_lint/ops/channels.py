@@ -82,8 +82,11 @@ def _permute(op: Op, input: Shape) -> str:
 
 
 def _missing_axis(op: Op, input: Shape, takes: Dim) -> bool:
-    """An (N, H, W) batch of one-channel images, or a (H, W, ...) that was meant to have a channel axis."""
-    if not _is_data(input) or takes != 1:
+    """An (N, H, W) batch of one-channel images, or a (H, W, ...) that was meant to have a channel axis.
+
+    (3, H, W) is a picture in colours.
+    """
+    if not _is_data(input) or takes != 1 or (op.n == 2 and input[0] == 3):
         return False
     _miss(op, input, takes, "the channel axis", "x.unsqueeze(1)")
     return True

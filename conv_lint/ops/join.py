@@ -10,7 +10,7 @@ from conv_lint import catalogue, dims
 from conv_lint.dims import Dim, eq
 from conv_lint.ops.elementwise import both_origins, broadcast_all, shown
 from conv_lint.ops.rule import Arg, Op, Result, shape_rule
-from conv_lint.values import CannotTell, Rest, Shape, Unknown, any_shape
+from conv_lint.values import Alike, CannotTell, Rest, Shape, Unknown, any_shape
 
 # concatenation ----------------------------------------------------------------------------------------------
 
@@ -22,7 +22,17 @@ from conv_lint.values import CannotTell, Rest, Shape, Unknown, any_shape
 )
 def cat(op: Op, tensors: Arg, dim: Arg) -> Result:
     """(\\*, n_i, \\*) -> (\\*, sum of n_i, \\*); all other sizes are the same (torch.cat)."""
+    if isinstance(tensors, Alike):
+        return _of_many(op, tensors.item, dim)
     return concatenated(op, members(op, tensors), dim)
+
+
+def _of_many(op: Op, item: Shape, dim: object) -> Shape:
+    """So many tensors as nobody knows, joined; each looks like ``item``."""
+    joined = concatenated(op, [item], dim)
+    axis = op.axis(item, dim) - len(item) if item.rest is None else op.dim(dim)
+    assert isinstance(axis, int)
+    return joined.replaced(axis, op.unknown(dims.low(item[axis])))
 
 
 def concatenated(op: Op, given: Sequence[Shape | None], dim: object) -> Shape:
@@ -192,11 +202,12 @@ def _common_kind(shapes: Iterable[Shape | None]) -> str | None:
 @shape_rule("torch.stack(tensors, dim=0, *, out=None)")
 def stack(op: Op, tensors: Arg, dim: Arg) -> Result:
     """n tensors (\\*) -> (\\*, n, \\*), the new dimension at ``dim`` (torch.stack)."""
-    shapes = members(op, tensors)
+    shapes: Sequence[Shape | None] = [tensors.item] if isinstance(tensors, Alike) else members(op, tensors)
+    count: Dim = op.unknown() if isinstance(tensors, Alike) else len(shapes)
     op.dtype = _common_kind(shapes)
     full = [s for s in shapes if s is not None and s.rest is None]
     if not full:
-        return _stack_of_unknown_rank(op, shapes, dim)
+        return _stack_of_unknown_rank(op, shapes, count, dim)
     first = full[0]
     axis = op.axis(first, dim, extra=1)
     sizes = list(first)
@@ -213,17 +224,17 @@ def stack(op: Op, tensors: Arg, dim: Arg) -> Result:
             source = both_origins(op, (first, None), (other, None))
             op.fail(catalogue.stack_shapes(left=shown(first), right=shown(other), source=source), "tensors")
             reported = True
-    return (*sizes[:axis], len(shapes), *sizes[axis:])
+    return (*sizes[:axis], count, *sizes[axis:])
 
 
-def _stack_of_unknown_rank(op: Op, shapes: Sequence[Shape | None], dim: object) -> Shape:
+def _stack_of_unknown_rank(op: Op, shapes: Sequence[Shape | None], count: Dim, dim: object) -> Shape:
     known = [s for s in shapes if s is not None]
     index = op.dim(dim)
     first = max(known, key=lambda s: len(s.known), default=None)
     if first is None or not isinstance(index, int) or index >= 0 or -index > len(first.known) + 1:
         raise CannotTell("the number of dimensions")
     at = len(first.known) + 1 + index
-    return Shape((first.rest, *first.known[:at], len(shapes), *first.known[at:]))  # type: ignore[arg-type]
+    return Shape((first.rest, *first.known[:at], count, *first.known[at:]))  # type: ignore[arg-type]
 
 
 @shape_rule("torch.hstack(tensors, *, out=None)")
