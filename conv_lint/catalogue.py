@@ -278,6 +278,12 @@ view_strides = Rule(
     "{layer}: the elements of {given} do not lie in order any more[ ({source})], so it cannot be viewed as {target};"
     " write {fix}",
 )
+first_layer_unrun = Rule(
+    "CONV412",
+    "first-layer-unrun",
+    "{layer} never runs {name}, which makes {gives} channels of {takes}, and so takes no input but one that has {gives}"
+    " already; write {fix}",
+)
 
 # 5xx: contracts ---------------------------------------------------------------------------------------------
 

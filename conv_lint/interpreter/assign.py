@@ -236,6 +236,8 @@ def set_item(machine: Machine, frame: Frame, node: cst.CSTNode, base: Value, ind
         return
     if isinstance(base, Instance) and base.held is not None:
         base = base.held
+    if isinstance(base, Tensor):
+        base.numbers = None
     match base:
         case List():
             machine.journal.touch(base)

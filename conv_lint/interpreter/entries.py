@@ -20,6 +20,7 @@ from conv_lint.configured import shapes_for
 from conv_lint.docstrings import examples
 from conv_lint.finding import Place, Step
 from conv_lint.inputs import Malformed, from_annotation, sizes_for
+from conv_lint.interpreter import unrun
 from conv_lint.interpreter.calls import FURTHER, Arguments, call_with
 from conv_lint.interpreter.demands import ACCEPTED, Demands
 from conv_lint.interpreter.journal import Facts, Journal
@@ -395,7 +396,11 @@ def feed(machine: Machine, frame: Frame, module: Instance, inputs: Iterable[Valu
     if module.torch_name == "torch.nn.Sequential" and module.call is not None and isinstance(module.cls, External):
         node = module.call.node if module.call.frame.tree is machine.tree else None  # where it was made
     if machine.models is None or inputs is not None or not _is_image(arguments):
-        return call_with(machine, frame, node, module, arguments)
+        found = len(machine.findings)
+        result = call_with(machine, frame, node, module, arguments)
+        if len(machine.findings) == found:
+            unrun.look(machine, module, arguments, result)
+        return result
     return _observed(machine, module, arguments, lambda: call_with(machine, frame, node, module, arguments))
 
 

@@ -285,7 +285,9 @@ def truth_of(machine: Machine, frame: Frame, value: Value) -> bool | Condition:
             sure = [key for key in value.items if key not in value.maybe] if isinstance(value, Dict) else value.items
             return bool(sure) if not value.open or sure else Condition(("truth", value), "its length")
         case Tensor():
-            return Condition(object(), "the value of a tensor")
+            numbers = value.numbers[0] if isinstance(value.numbers, list) and len(value.numbers) == 1 else value.numbers
+            known = isinstance(numbers, (int, float))
+            return bool(numbers) if known else Condition(object(), "the value of a tensor")
         case Instance():
             return _truth_of_instance(machine, value)
         case tuple() | str() | int() | float() | None | bytes() | complex() | range():

@@ -29,6 +29,8 @@ def follow(machine: Machine, frame: Frame, node: cst.Call, method: Method, resul
             assign(machine, frame, variable, result)
             _reshape(machine, frame, variable, method.receiver, any_shape(result.reason))
         return
+    if method.receiver.numbers is not None:
+        method.receiver.numbers = None if len(machine.journal.levels) > machine.outermost else result.numbers
     after = machine.shape(result.shape)
     if method.name not in _RESHAPING and after.rest is not None and before.rest is None:
         return  # by what is not known: a tensor keeps its sizes

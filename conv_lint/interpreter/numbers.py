@@ -118,6 +118,10 @@ def arange(*bounds: float) -> list[float]:
     return [start + step * i for i in range(count)]
 
 
+def _flat(numbers: Numbers) -> list[float]:
+    return [n for part in numbers for n in _flat(part)] if isinstance(numbers, list) else [numbers]
+
+
 def _differences(numbers: list[Any]) -> list[Any]:
     return [b - a for a, b in itertools.pairwise(numbers)]
 
@@ -133,9 +137,13 @@ FUNCTIONS: dict[str, Callable[..., Numbers]] = {
     "round": _each(round), "floor": _each(math.floor), "ceil": _each(math.ceil), "log": _each(math.log),
     "log2": _each(math.log2), "exp": _each(math.exp), "sqrt": _each(math.sqrt), "abs": _each(abs),
     "neg": _each(operator.neg),
+    "lt": _pairs(operator.lt), "le": _pairs(operator.le), "gt": _pairs(operator.gt), "ge": _pairs(operator.ge),
+    "eq": _pairs(operator.eq), "ne": _pairs(operator.ne),
     "int": _each(int), "long": _each(int), "float": _each(float), "double": _each(float),
     "clone": _each(lambda n: n), "detach": _each(lambda n: n), "cpu": _each(lambda n: n), "numpy": _each(lambda n: n),
     "linspace": linspace, "arange": arange, "tensor": _each(lambda n: n), "array": _each(lambda n: n),
     "as_tensor": _each(lambda n: n), "diff": _differences, "cumsum": lambda n, dim=0: list(itertools.accumulate(n)),
+    "amax": lambda n: max(_flat(n)), "amin": lambda n: min(_flat(n)),
+    "max": lambda n: max(_flat(n)), "min": lambda n: min(_flat(n)),
     "sum": lambda n, *_: sum(n), "prod": lambda n, *_: math.prod(n),
 }  # fmt: skip
