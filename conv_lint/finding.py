@@ -52,7 +52,8 @@ class Step:
 
     ``shape`` is the output's shape; ``parents`` are the steps that made the inputs, the main one first.  ``scope`` is
     the interpreter's own note of who did it.  ``made`` is the axis, counted from the right, whose size the operation
-    decides, such as the channels of a convolution: they come from here even if the input had as many.
+    decides, such as the channels of a convolution: they come from here even if the input had as many.  ``doubts``: the
+    conditions under which something else was done, of which nothing is known.
     """
 
     label: str
@@ -61,6 +62,7 @@ class Step:
     parents: tuple[Step, ...] = ()
     scope: object = None
     made: int | None = None
+    doubts: tuple[object, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.label}{_at(self.place)} {render_shape(self.shape)}"

@@ -136,6 +136,13 @@ def any_shape(reason: str = "number of dimensions", image: bool = False) -> Shap
     return Shape((Rest(reason, image),))  # type: ignore[arg-type]
 
 
+def is_mark(size: object) -> bool:
+    """Is a size a lone ``?``, of which nothing is known?"""
+    if not isinstance(size, Expr) or len(size.symbols) != 1 or size.terms[0][1] != 1:
+        return False
+    return not any(symbol.given for symbol in size.symbols)
+
+
 # unknown ----------------------------------------------------------------------------------------------------
 
 

@@ -17,9 +17,14 @@ from conv_lint.values import Shape
 def speaks_of_one(machine: Machine, name: str, arguments: Mapping[str, Any]) -> bool:
     """Does an operation keep the first dimension of maps, which was taken to be the batch, apart from the others?
 
-    ``torch.flatten(x, 1)``, ``x.view(x.size(0), -1)``, and a concatenation of the channels.
+    ``torch.flatten(x, 1)``, ``x.view(x.size(0), -1)``, concatenated channels, and ``x + y[:, :, None, None]``:
+    a number for each channel of each sample.
     """
-    match name.rpartition(".")[2]:
+    last = name.rpartition(".")[2]
+    if last.strip("_") in _ELEMENTWISE:
+        left, right = arguments.get("input"), arguments.get("other")
+        return _is_stretched(machine, left, right) or _is_stretched(machine, right, left)
+    match last:
         case "flatten":
             return arguments["start_dim"] == 1 and _is_batch(machine, arguments["input"])
         case "view" | "reshape":
@@ -31,6 +36,19 @@ def speaks_of_one(machine: Machine, name: str, arguments: Mapping[str, Any]) -> 
             maps = tensors if isinstance(tensors, (tuple, list)) else ()
             return arguments["dim"] == 1 and bool(maps) and all(_is_batch(machine, each) for each in maps)
     return False
+
+
+_ELEMENTWISE = frozenset(
+    f"{prefix}{name}" for prefix in ("", "r", "i") for name in ("add", "sub", "mul", "truediv", "div")
+)
+
+
+def _is_stretched(machine: Machine, maps: Any, other: Any) -> bool:
+    """Is there something for each sample beside a batch of maps, the same all over the image or along it?"""
+    if not _is_batch(machine, maps) or not isinstance(other, Shape) or other.rest is not None:
+        return False
+    sizes = tuple(other)
+    return len(sizes) == len(maps) and sizes[0] != 1 and 1 in sizes[-2:]
 
 
 def _is_batch(machine: Machine, value: Any) -> bool:

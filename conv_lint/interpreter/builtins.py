@@ -204,6 +204,11 @@ def _zip(c: Context, *values: Value, strict: Value = False) -> Value:
     if any(streams) and all(one.items for one in lists):
         return Stream(tuple(one.items[0] for one in lists), "the batches of a loader")
     open_lists = [one for one in lists if one.open]
+    if 0 < len(open_lists) < len(lists) and all(one.each is not None for one in open_lists):
+        # Maps of which nobody says how many there are, beside layers: as many, one for each.
+        count = min(len(one.items) for one in lists if not one.open)
+        columns = ([some_item(one.each) for _ in range(count)] if one.open else one.items for one in lists)
+        return Iter(list(zip(*columns)))
     if open_lists:
         some = [tuple(one.items[0] for one in lists)] if all(one.items for one in lists) else []
         each = tuple(one.each for one in lists) if all(one.each is not None for one in lists) else None

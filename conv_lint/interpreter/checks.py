@@ -13,9 +13,11 @@ from collections.abc import Iterable, Sequence
 import libcst as cst
 
 from conv_lint import catalogue
-from conv_lint.interpreter import arity, faults
+from conv_lint.interpreter import faults
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import Frame, Instance
+from conv_lint.interpreter.written import is_written, leaves_out
+from conv_lint.tree import walk
 from conv_lint.values import List, Value
 
 #: Errors that say what is wrong with a number; others are answers, or say that something is not written yet.
@@ -32,6 +34,8 @@ SHOWN = 4
 def refuse(machine: Machine, frame: Frame, tests: Sequence[cst.BaseExpression], body: cst.BaseSuite) -> None:
     """Report the ``raise`` that ends a block, chosen by tests of which the outcome is known (CONV604)."""
     node = _raise_of(body)
+    if node is not None:
+        machine.asked = _names(tests)
     if node is None or not _is_meant(machine, frame):
         return
     call = node.exc if isinstance(node.exc, cst.Call) else None
@@ -45,9 +49,14 @@ def refuse(machine: Machine, frame: Frame, tests: Sequence[cst.BaseExpression], 
 
 def deny(machine: Machine, frame: Frame, node: cst.Assert) -> None:
     """Report an ``assert`` that is false (CONV604)."""
+    machine.asked = _names([node.test])
     if _is_meant(machine, frame):
         text = faults.shown(frame, node.test)
         _report(machine, frame, node, [node.test], f"its own check fails, assert {text}")
+
+
+def _names(tests: Iterable[cst.CSTNode]) -> frozenset[str]:
+    return frozenset(n.value for test in tests for n in walk(test) if isinstance(n, cst.Name))
 
 
 def _raise_of(body: cst.BaseSuite) -> cst.Raise | None:
@@ -81,38 +90,6 @@ def _is_reached(machine: Machine, frame: Frame) -> bool:
     return is_constructor and faults.is_certain(machine, call.frame)
 
 
-def _is_written(machine: Machine, frame: Frame, node: cst.CSTNode) -> bool:
-    """Was every operand of an expression written down in a call that the code makes, or left to its default there?
-
-    What a call that the checker makes up leaves to its default, somebody else may give: ``ws=1`` with
-    ``assert ws != 1`` says that it has to be given.
-    """
-    match node:
-        case cst.Name(value="True" | "False" | "None" | "len" | "str" | "int" | "min" | "max"):
-            return True
-        case cst.Name(value=name):
-            scope: Frame | None = frame
-            while scope is not None and name not in scope.locals:
-                scope = scope.parent
-            if scope is None or name not in scope.arguments:
-                return False
-            expression, caller = scope.arguments[name]
-            if caller is not None:
-                return _is_written(machine, caller, expression)
-            return _leaves_out(machine, scope)
-        case cst.Attribute() | cst.Lambda() | cst.FormattedString():
-            return False
-    return all(_is_written(machine, frame, child) for child in node.children)
-
-
-def _leaves_out(machine: Machine, frame: Frame) -> bool:
-    """Does the code itself call the function, and leave to their defaults what it does not give?"""
-    call = frame.call
-    if call is None or not isinstance(call.node, cst.Call):
-        return False
-    return not arity.passes_on_nothing(machine, call.frame, call.node)
-
-
 def _report(
     machine: Machine, frame: Frame, node: cst.CSTNode, tests: Sequence[cst.BaseExpression], problem: str
 ) -> None:
@@ -120,7 +97,7 @@ def _report(
     if not all(_is_exact(machine, frame, test, values) for test in tests) or not values:
         return
     is_made_up = machine.by_default or frame.tree is not machine.tree
-    if is_made_up and not all(_is_written(machine, frame, test) for test in tests):
+    if is_made_up and not all(is_written(machine, frame, test) for test in tests):
         return
     shown = ", ".join(f"{name}={_plain(value)!r}" for name, value in list(values.items())[:SHOWN])
     module = frame.self_value
@@ -129,7 +106,7 @@ def _report(
     call = frame.call if frame.function is not None and frame.function.name == "__init__" else None
     if machine.by_default and any(found.message == report.message(machine.tree.path) for found in machine.findings):
         return  # what the file's own calls have shown
-    if call is not None and call.frame.tree is machine.tree and _leaves_out(machine, frame):
+    if call is not None and call.frame.tree is machine.tree and leaves_out(machine, frame):
         faults.report(machine, call.frame, call.node, report)  # what is given is wrong, not the check
     else:
         faults.report(machine, frame, node, report)

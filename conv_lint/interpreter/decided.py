@@ -98,7 +98,8 @@ def argument_node(node: object, name: str | None, signature: Signature | None) -
     """The expression that a call gives for a parameter."""
     if not isinstance(node, cst.Call) or name is None:
         return None
-    position = 0
+    position = -1 if _names_its_object(node) else 0
+    names = signature.positional if signature is not None else ()
     for argument in node.args:
         if argument.star:
             return None
@@ -106,10 +107,20 @@ def argument_node(node: object, name: str | None, signature: Signature | None) -
             if argument.keyword.value == name:
                 return argument.value
             continue
-        if signature is not None and position < len(signature.positional) and signature.positional[position] == name:
+        if 0 <= position < len(names) and names[position] == name:
             return argument.value
         position += 1
     return None
+
+
+def _names_its_object(node: cst.Call) -> bool:
+    """``nn.Conv2d.__init__(self, in_channels, ...)``"""
+    function = node.func
+    return (
+        isinstance(function, cst.Attribute)
+        and function.attr.value == "__init__"
+        and not isinstance(function.value, cst.Call)
+    )
 
 
 def passed_on(made: Call, name: str, signature: Signature | None) -> tuple[cst.BaseExpression, Frame] | None:

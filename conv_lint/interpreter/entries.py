@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from functools import lru_cache, partial
 
 import libcst as cst
 
@@ -34,7 +34,7 @@ from conv_lint.interpreter.suppose import ROUNDS
 from conv_lint.interpreter.tensors import new_input
 from conv_lint.tree import Tree, dotted
 from conv_lint.tree import walk as walk_tree
-from conv_lint.values import Choice, Condition, External, Shape, Tensor, Unknown, Value, any_shape, birth
+from conv_lint.values import Choice, Condition, External, List, Shape, Tensor, Unknown, Value, any_shape, birth
 
 
 def run_all(machine: Machine) -> dict[str, Value]:
@@ -359,21 +359,24 @@ def feed_class(machine: Machine, frame: Frame, made: Class) -> None:
 
 
 def _make_and_feed(machine: Machine, frame: Frame, made: Class, arguments: Arguments, init: Value) -> None:
-    try:
-        instance = call_with(machine, frame, made.node, made, arguments)
-    except PythonRaise:
-        # So does a class that refuses None.
-        if not _replace_defaults("None", init, arguments.kwargs):
-            raise
-        instance = call_with(machine, frame, made.node, made, arguments)
+    while True:
+        machine.asked = frozenset()
+        try:
+            instance = call_with(machine, frame, made.node, made, arguments)
+            break
+        except PythonRaise:
+            # So does a class that refuses None: first for those of which its check asks, then for all.
+            more = _replace_defaults("None", init, arguments.kwargs, only=machine.asked)
+            if not more and not _replace_defaults("None", init, arguments.kwargs):
+                raise
     if isinstance(instance, Instance):
         feed(machine, frame, instance)
 
 
-def _replace_defaults(default: str, init: Value, kwargs: dict[str, Value]) -> bool:
-    """Give something unknown for each parameter that has this default; is there any?"""
+def _replace_defaults(default: str, init: Value, kwargs: dict[str, Value], only: frozenset[str] | None = None) -> bool:
+    """Give something unknown for each parameter that has this default (for ``only`` some); is there any?"""
     given = instead_of(default, init) if isinstance(init, Function) else {}
-    more = {name: value for name, value in given.items() if name not in kwargs}
+    more = {name: value for name, value in given.items() if name not in kwargs and (only is None or name in only)}
     kwargs.update(more)
     return bool(more)
 
@@ -461,27 +464,50 @@ def _example(module: Instance) -> list[Value] | None:
 def _inputs_of(machine: Machine, frame: Frame, forward: Function) -> Arguments:
     """One input for each parameter of ``forward`` behind ``self``.
 
-    A parameter that defaults to None is either given or not; one with another default keeps it.
+    A parameter that defaults to None is either given or not, as is one behind the first that is compared with None; one
+    with another default keeps it.
     """
     out = Arguments()
     params = forward.node.params
     inner = Frame(forward.tree, frame.namespace)
-    for parameter in [*params.posonly_params, *params.params][1:]:
+
+    def perhaps(parameter: cst.Param) -> Value:
         name = parameter.name.value
+        value = _input(inner, parameter)
+        if isinstance(value, Unknown):
+            machine.assume(Condition(("==", value, None), f"{name} is None"), False)
+        return Choice(Condition(("given", name), f"{name} is given"), value, None)
+
+    for number, parameter in enumerate([*params.posonly_params, *params.params][1:]):
         if parameter.default is None:
-            out.args.append(_input(inner, parameter))
+            may_be_none = number > 0 and parameter.name.value in _compared_with_none(forward.node)
+            out.args.append(perhaps(parameter) if may_be_none else _input(inner, parameter))
         elif isinstance(parameter.default, cst.Name) and parameter.default.value == "None":
-            given = Condition(("given", name), f"{name} is given")
-            value = _input(inner, parameter)
-            if isinstance(value, Unknown):
-                machine.assume(Condition(("==", value, None), f"{name} is None"), False)
-            out.kwargs[name] = Choice(given, value, None)
+            out.kwargs[parameter.name.value] = perhaps(parameter)
     for parameter in params.kwonly_params:
         if parameter.default is None:
             out.kwargs[parameter.name.value] = _input(inner, parameter)
     if isinstance(params.star_arg, cst.Param) or params.star_kwarg is not None:
         out.rest = FURTHER
     return out
+
+
+@lru_cache(maxsize=256)
+def _compared_with_none(node: cst.FunctionDef | cst.Lambda) -> frozenset[str]:
+    """The names of which a function asks ``name is None`` or ``name is not None``."""
+    found: set[str] = set()
+    for here in walk_tree(node):
+        match here:
+            case cst.Comparison(
+                left=cst.Name(value=name),
+                comparisons=[cst.ComparisonTarget(cst.Is() | cst.IsNot(), cst.Name(value="None"))],
+            ):
+                found.add(name)
+    return frozenset(found)
+
+
+#: Annotations of several tensors.
+_SEQUENCES = frozenset({"List", "list", "Sequence", "Iterable"})
 
 
 def _input(frame: Frame, parameter: cst.Param) -> Value:
@@ -494,6 +520,8 @@ def _input(frame: Frame, parameter: cst.Param) -> Value:
     kinds = {w.rpartition(".")[2] for w in words} - {"Optional", "None", "Union"}
     if kinds <= {"Tensor", "FloatTensor", "LongTensor", "Variable", "Any"}:
         return new_input(name, frame, parameter, sure="Any" not in kinds)
+    if kinds <= _SEQUENCES | {"Tensor"} and "Tensor" in kinds:
+        return List(open=f"the input {name}", each=new_input(name, frame, parameter, sure=True))
     try:
         declared = from_annotation(text)
     except Malformed:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from conv_lint import dims
 from conv_lint.dims import Dim, Expr, Symbol
+from conv_lint.finding import Step
 from conv_lint.interpreter.memory import Memory
 from conv_lint.interpreter.namespace import LazyImport
 from conv_lint.interpreter.objects import ABSENT, MISSING, Class, Frame, Instance, InstanceState, Pending, condition_of
@@ -24,6 +26,7 @@ from conv_lint.values import (
     Value,
     any_shape,
     birth,
+    is_mark,
 )
 
 #: Why it is not known how many members a container has; each has its condition.
@@ -298,6 +301,49 @@ def join_shapes(a: Shape, b: Shape) -> Shape:
     return Shape(tuple(join_sizes(x, y) for x, y in zip(left, right)), a.step, a.dtype)
 
 
+#: A tensor of which nothing is known under more conditions than this is not known at all.
+MAX_DOUBTS = 3
+
+
+def _join_tensors(condition: Condition | None, a: Tensor, b: Tensor) -> Tensor:
+    """One tensor that is either of two.  Where nothing is known of the one, it is the other, but for a doubt."""
+    dtype = a.dtype if a.dtype == b.dtype else None
+    doubts = dict.fromkeys(d for t in (a, b) if t.step is not None for d in t.step.doubts)
+    shape, step = join_shapes(a.shape, b.shape), a.step
+    if condition is not None and len(doubts) < MAX_DOUBTS and a.step is not None and b.step is not None:
+        known = a if is_lost(b) else b if is_lost(a) else None
+        if known is not None and not is_lost(known):
+            shape, step = known.shape, known.step
+            doubts[condition if known is b else condition.inverse()] = None
+        elif shape.rest is None or shape.known:
+            sizes = [
+                _known_of(condition, doubts, x, y) for x, y in zip(tuple.__iter__(a.shape), tuple.__iter__(b.shape))
+            ]
+            shape = Shape(sizes, a.step, a.dtype)
+    if step is not None and tuple(doubts) != step.doubts:
+        step = replace(step, doubts=tuple(doubts))
+    return Tensor(shape, step, dtype, a.sure and b.sure)
+
+
+def _any_of(value: Unknown, other: Step) -> Tensor:
+    """What is not known, as the tensor that it is if the other value of a name is one."""
+    return Tensor(any_shape(value.reason), Step("?", None, (), (other,)), sure=False)
+
+
+def _known_of(condition: Condition, doubts: dict[object, None], a: Dim, b: Dim) -> Dim:
+    """One size that is either of two; the known one, but for a doubt, where nothing is known of the other."""
+    if a is b or a == b or is_mark(a) == is_mark(b):
+        return join_sizes(a, b)
+    doubts[condition if is_mark(a) else condition.inverse()] = None
+    return b if is_mark(a) else a
+
+
+def is_lost(tensor: Tensor) -> bool:
+    """Is nothing known of what an operation has made?  An input may be anything, and that is all there is to know."""
+    shape, step = tensor.shape, tensor.step
+    return shape.rest is not None and not shape.known and step is not None and bool(step.parents)
+
+
 def _imported(value: Value) -> Value:
     """What an import made, once somebody asked for it: following it changes nothing."""
     return value.value if isinstance(value, LazyImport) and value.value is not MISSING else value
@@ -332,8 +378,11 @@ def join(condition: Condition | None, a: Value, b: Value) -> Value:
     if Unknown in (type(a), type(b)) and condition is not None and _is_unfilled(condition):
         return b if type(a) is Unknown else a  # what nobody has put there yet
     if isinstance(a, Tensor) and isinstance(b, Tensor):
-        shape = join_shapes(a.shape, b.shape)
-        return Tensor(shape, a.step, a.dtype if a.dtype == b.dtype else None, a.sure and b.sure)
+        return _join_tensors(condition, a, b)
+    if condition is not None and type(a) is Unknown and isinstance(b, Tensor) and b.step is not None:
+        return _join_tensors(condition, _any_of(a, b.step), b)
+    if condition is not None and type(b) is Unknown and isinstance(a, Tensor) and a.step is not None:
+        return _join_tensors(condition, a, _any_of(b, a.step))
     if isinstance(a, tuple) and isinstance(b, tuple) and len(a) == len(b):
         return tuple(join(condition, x, y) for x, y in zip(a, b))
     if isinstance(a, List) and isinstance(b, List) and not (a.open or b.open) and len(a.items) == len(b.items):

@@ -14,9 +14,9 @@ import libcst as cst
 from conv_lint import dims, ops
 from conv_lint.finding import Place
 from conv_lint.interpreter import protocols, tensors
-from conv_lint.interpreter.calls import Arguments, call_value
+from conv_lint.interpreter.calls import Arguments, call_value, call_with
 from conv_lint.interpreter.machine import Machine
-from conv_lint.interpreter.objects import Frame, Instance
+from conv_lint.interpreter.objects import Frame, Instance, Method, is_module_name
 from conv_lint.interpreter.sequences import items_of
 from conv_lint.values import Apart, Choice, Condition, Dict, External, Iter, List, Real, Tensor, Unknown, Value
 
@@ -175,6 +175,12 @@ def call(machine: Machine, frame: Frame, node: cst.CSTNode | None, function: Ext
         return run_named(machine, frame, node, name, arguments)
     if name in ops.LAYERS or name in modules.CONTAINERS or name == "torch.nn.Module":
         return modules.construct(machine, frame, node, name, arguments)
+    owner, _, method = name.rpartition(".")
+    if method in _OF_LAYERS and is_module_name(owner) and arguments.args:  # nn.Conv2d.__init__(self, ...)
+        receiver = machine.resolve(arguments.args[0])
+        if isinstance(receiver, Instance) and receiver.is_module:
+            behind = replace(arguments, args=arguments.args[1:], nodes=arguments.nodes[1:])
+            return call_with(machine, frame, node, Method(receiver, method, External(owner)), behind)
     if name.startswith(("builtins.dict.", "builtins.list.")) and arguments.args:
         held = arguments.args[0].held if isinstance(arguments.args[0], Instance) else arguments.args[0]
         if isinstance(held, (List, Dict)):
@@ -196,6 +202,8 @@ def call(machine: Machine, frame: Frame, node: cst.CSTNode | None, function: Ext
     return Apart(reason) if name.startswith(_APART) else machine.unknown(reason, frame, node)
 
 
+#: Methods of torch's layers that classes which derive from them call by the name of the layer.
+_OF_LAYERS = frozenset({"__init__", "forward", "__call__"})
 #: What no shape depends on.
 _APART = tuple(
     "torch.device torch.cuda. torch.optim. torch.backends. torch.distributed. torch.mps. torch.random. torch.autograd."

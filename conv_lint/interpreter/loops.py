@@ -12,7 +12,6 @@ from conv_lint.interpreter import assign, kinds, samples, suppose
 from conv_lint.interpreter.journal import join_states
 from conv_lint.interpreter.machine import Flow, Machine, PythonRaise
 from conv_lint.interpreter.objects import Class, Frame, Instance, InstanceState
-from conv_lint.interpreter.samples import is_mark
 from conv_lint.interpreter.sequences import items_of
 from conv_lint.ops.batch import first_batch
 from conv_lint.tree import dotted
@@ -29,6 +28,7 @@ from conv_lint.values import (
     Unknown,
     Value,
     any_shape,
+    is_mark,
 )
 
 #: A loop with an unknown number of rounds is tried so often before what it changes is given up.

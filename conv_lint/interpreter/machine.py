@@ -18,9 +18,10 @@ from conv_lint.dims import Dim, Expr, Symbol
 from conv_lint.finding import Finding, Place
 from conv_lint.interpreter.journal import Facts, Journal, join, join_states
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Instance, Pending
+from conv_lint.ops.rule import AXES
 from conv_lint.project import Project
 from conv_lint.tree import Tree
-from conv_lint.values import Choice, Condition, Dict, List, Mutable, Rest, Shape, Tensor, Unknown, Value
+from conv_lint.values import Choice, Condition, Dict, List, Mutable, Rest, Shape, Tensor, Unknown, Value, any_shape
 
 if TYPE_CHECKING:
     from conv_lint.interpreter.demands import Demands
@@ -110,6 +111,7 @@ class Machine:
     calls were given which are not followed, by id; ``hooked``: such a call was given a function, or one
     was too deep to follow.  ``read_docstring``: the shape of an input is what a docstring says.  ``used``: the classes
     that were constructed and the functions that have run; ``visiting``: what runs is another file, that uses this one.
+    ``asked``: the names in the last check of the checked code that failed.
     """
 
     tree: Tree
@@ -141,6 +143,7 @@ class Machine:
     rank_was_assumed: bool = False
     batches: set[Symbol] = field(default_factory=set)
     is_batched: bool = False
+    asked: frozenset[str] = frozenset()
     strained: bool = False
     reads_docstrings: bool = True
     read_docstring: bool = False
@@ -247,12 +250,21 @@ class Machine:
         """A shape with everything that is known by now filled in."""
         facts = self.facts
         rest = shape.rest
+        if rest is not None and rest not in facts.rests and facts.sizes:
+            self._count(rest, len(shape.known))
         if rest is not None and rest in facts.rests:
             shape = self.shape(Shape((*facts.rests[rest], *shape.known), shape.step, shape.dtype))
         if not facts.sizes:
             return shape
         sizes = tuple(d if isinstance(d, (int, Rest)) else self.size(d) for d in tuple.__iter__(shape))
         return Shape(sizes, shape.step, shape.dtype)
+
+    def _count(self, rest: Rest, behind: int) -> None:
+        """Name the unknown leading dimensions, if a test of the rank (``len(x.shape) == 4``) has told how many."""
+        count = self.size(rest.count)
+        if isinstance(count, int) and count >= 0:
+            names = AXES.get(count + behind, ("B",))
+            self.settle(rest, tuple(rest.axis(names[i] if i < len(names) else "N") for i in range(count)))
 
     def resolve(self, value: Value) -> Value:
         """A value with choices that are decided by now taken."""
@@ -272,7 +284,17 @@ class Machine:
                 value = known
         if isinstance(value, Expr):
             return self.size(value)
+        if isinstance(value, Tensor) and value.step is not None and value.step.doubts:
+            return self._undoubted(value)
         return value
+
+    def _undoubted(self, tensor: Tensor) -> Tensor:
+        """A tensor that is known but for some cases; nothing is known of it if this is one of them."""
+        assert tensor.step is not None
+        if not any(self.known_truth(doubt) for doubt in tensor.step.doubts):  # type: ignore[arg-type]
+            return tensor
+        step = replace(tensor.step, doubts=(), shape=())
+        return Tensor(any_shape("differs between branches"), step, tensor.dtype, tensor.sure)
 
     def known_truth(self, condition: Condition) -> bool | None:
         """What the path so far says of a condition."""

@@ -10,7 +10,7 @@ from conv_lint import catalogue, ops
 from conv_lint.finding import Step
 from conv_lint.interpreter import arity, attributes, coverage, faults, locate, protocols, recall, tensors
 from conv_lint.interpreter.calls import Arguments, call_value, with_first
-from conv_lint.interpreter.journal import ONLY_SOMETIMES
+from conv_lint.interpreter.journal import ONLY_SOMETIMES, is_lost
 from conv_lint.interpreter.machine import LayerCall, Machine, PythonRaise
 from conv_lint.interpreter.objects import (
     MISSING,
@@ -203,13 +203,19 @@ def call_module(
     return result
 
 
+def _is_fed(machine: Machine, arguments: Arguments) -> bool:
+    """Is a module given something, rather than what comes out of an operation that is not understood?"""
+    first = machine.resolve(arguments.args[0]) if arguments.args else None
+    return not is_lost(first) if isinstance(first, Tensor) else type(first) is not Unknown
+
+
 def _call(machine: Machine, frame: Frame, node: cst.CSTNode | None, module: Instance, arguments: Arguments) -> Value:
     if isinstance(module.cls, Class):
         own = module.cls.find("__call__")
         forward = own if isinstance(own, Function) else module.attrs.get("forward", module.cls.find("forward"))
         if isinstance(forward, Function):
             result = recall.module_call(machine, frame, node, forward, with_first(arguments, module))
-            if not machine.muted and module.open is None:
+            if not machine.muted and module.open is None and _is_fed(machine, arguments):
                 machine.exercised.add(module.cls)
             return result
         if isinstance(forward, Inherited) and isinstance(forward.base, External):
@@ -289,7 +295,7 @@ def _step(machine: Machine, frame: Frame, node: cst.CSTNode | None, module: Inst
     if place is None and node is not None:
         place = frame.place(node)
     steps = tuple(a.step for a in arguments.args if isinstance(a, Tensor) and a.step is not None)
-    return Step(module.label, place, (), steps, Scope(frame, module, node))
+    return Step(module.label, place, (), steps, Scope(frame, module, node), doubts=tensors.all_doubts(steps))
 
 
 def _run_layer(

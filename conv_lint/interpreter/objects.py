@@ -13,7 +13,7 @@ import libcst as cst
 
 from conv_lint.dims import Dim
 from conv_lint.finding import Place
-from conv_lint.ops.rule import LayerRow
+from conv_lint.ops.rule import LAYERS, LayerRow
 from conv_lint.tree import Tree
 from conv_lint.values import Condition, Dict, External, List, Mutable, Tensor, Unknown, Value, birth
 
@@ -217,6 +217,9 @@ def _may_have(base: Value, name: str) -> bool:
         return True
     if base.name == "torch.nn.Module":
         return name in _OF_MODULE
+    if base.name in LAYERS:
+        made = LAYERS[base.name].signature
+        return name in _OF_MODULE or name in _OF_LAYERS or name in (*made.positional, *made.keyword_only)
     module, _, last = base.name.rpartition(".")
     standard = getattr(_ASKED.get(module), last, None)
     return hasattr(standard, name) if isinstance(standard, type) else True
@@ -229,6 +232,12 @@ _OF_MODULE = frozenset(
     " load_state_dict modules named_buffers named_children named_modules named_parameters parameters register_buffer"
     " register_forward_hook register_forward_pre_hook register_full_backward_hook register_module register_parameter"
     " requires_grad_ set_submodule share_memory state_dict to to_empty train type xpu zero_grad dump_patches".split()
+)
+#: What layers of torch.nn have besides their arguments.
+_OF_LAYERS = frozenset(
+    "weight bias running_mean running_var num_batches_tracked reset_parameters reset_running_stats transposed"
+    " output_padding flatten_parameters all_weights permute_hidden in_proj_weight in_proj_bias out_proj merge_masks"
+    " from_pretrained normalize activation layers encoder decoder self_attn linear1 linear2 norm1 norm2".split()
 )
 _PLAIN_BASES = frozenset({"object", "abc.ABC", "typing.Generic", "typing.Protocol", "enum.Enum"})
 

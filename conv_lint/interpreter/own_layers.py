@@ -6,15 +6,17 @@ layer of torch's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import libcst as cst
 
 from conv_lint import catalogue
 from conv_lint.finding import Report, Step
-from conv_lint.interpreter.objects import Frame, Instance
+from conv_lint.interpreter.objects import Class, Frame, Instance
 from conv_lint.interpreter.ways import Scope
+from conv_lint.ops.rule import Row
 from conv_lint.values import Tensor
 
 #: Functions that make a tensor of the sizes that they are given (torch, "Creation Ops").
@@ -85,6 +87,25 @@ def _sizes(node: cst.Call) -> Iterator[cst.BaseExpression]:
             yield from (element.value for element in argument.value.elements)
         else:
             yield argument.value
+
+
+def stood_in_for(frame: Frame, row: Row, arguments: Mapping[str, Any]) -> Instance | None:
+    """The layer that a function does the work of: ``F.conv2d(x, self.weight, ..., self.padding)`` in a class that
+    derives from ``nn.Conv2d``."""
+    holder = frame.self_value
+    made = holder.layer if isinstance(holder, Instance) and isinstance(holder.cls, Class) else None
+    if made is None or made.row.name.rpartition(".")[2].lower() != row.name.rpartition(".")[2].replace("_", ""):
+        return None
+    assert isinstance(holder, Instance)
+    alike = (_per_axis(holder.attrs.get(n), row.n) == _per_axis(arguments.get(n), row.n) for n in _SLIDING)
+    return holder if all(alike) else None
+
+
+_SLIDING = ("stride", "padding", "dilation", "groups")
+
+
+def _per_axis(value: object, n: int) -> object:
+    return (value,) * n if isinstance(value, int) else value
 
 
 def constructed_in(scope: Scope, site: Frame | None) -> Frame | None:

@@ -122,7 +122,8 @@ class Portrait:
             raise Indescribable
         numbers = value.numbers if isinstance(value.numbers, (int, float)) else id(value.numbers)
         sizes = tuple(map(self.size, tuple.__iter__(self.machine.shape(value.shape))))
-        return Tensor, sizes, value.dtype, value.sure, value.parameter, type(value.numbers), numbers
+        doubts = value.step.doubts if value.step is not None else ()
+        return Tensor, sizes, doubts, value.dtype, value.sure, value.parameter, type(value.numbers), numbers
 
     def _of_list(self, value: List) -> Hashable:
         if value.open:

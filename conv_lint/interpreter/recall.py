@@ -319,7 +319,7 @@ class _Copy:
             scope = replace(scope, frame=self.frame(scope.frame), layer=layer)
         shape = tuple(map(self.size, old.shape)) if self.symbols else old.shape
         parents = tuple(self.steps.get(id(p), p) for p in old.parents)
-        return Step(label, place, shape, parents, scope, old.made)
+        return Step(label, place, shape, parents, scope, old.made, old.doubts)
 
 
 #: How what holds others, or may change, is copied; everything else is shared.

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from conv_lint import dims
-from conv_lint.dims import Dim, Expr
+from conv_lint.dims import Dim
 from conv_lint.interpreter import journal, protocols
 from conv_lint.interpreter.objects import Instance
 from conv_lint.interpreter.sequences import stream_of
-from conv_lint.values import Iter, List, Rest, Shape, Tensor, Unknown, Value
+from conv_lint.values import Iter, List, Rest, Shape, Tensor, Unknown, Value, is_mark
 
 if TYPE_CHECKING:
     from conv_lint.interpreter.libraries import Context
@@ -59,22 +59,17 @@ def _another(size: Dim) -> Dim:
     return dims.unknown(dims.low(size)) if is_mark(size) else size
 
 
-def is_mark(size: object) -> bool:
-    """Is it a lone ``?``, of which nothing is known?"""
-    if not isinstance(size, Expr) or len(size.symbols) != 1 or size.terms[0][1] != 1:
-        return False
-    return not any(symbol.given for symbol in size.symbols)
-
-
 def of_each(c: Context, over: Value) -> Value:
     """What every item of something looks like over which a loop runs, or ``None``."""
-    from conv_lint.interpreter import data
+    from conv_lint.interpreter import data, tensors
 
     stream = stream_of(over)
     if stream is not None:
         return stream.item
     if isinstance(over, (List, Iter)) and over.open:
         return some_item(over.each)
+    if isinstance(over, Tensor) and not over.sure and c.machine.shape(over.shape).rest is not None:
+        return tensors.piece(c.machine, over, None)  # an input that may be a list of maps
     return data.item_of(c, over) if isinstance(over, Instance) and _is_indexed(over) else None
 
 

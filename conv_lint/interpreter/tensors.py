@@ -12,7 +12,7 @@ import libcst as cst
 from conv_lint import catalogue, ops
 from conv_lint.dims import Dim, Expr
 from conv_lint.finding import Report, Step
-from conv_lint.interpreter import batches, commas, faults, locate
+from conv_lint.interpreter import batches, commas, faults, locate, own_layers
 from conv_lint.interpreter.decided import argument_node
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.numbers import compute, numbers_of, pieces, to_value
@@ -216,10 +216,13 @@ def run_row(
     weigh(machine, bound)
     if machine.batches and not machine.is_batched:
         machine.is_batched = batches.speaks_of_one(machine, row.name, bound)
-    op = Op(row.name, row.n, label, bound, world)
+    layer = world.layer = own_layers.stood_in_for(frame, row, bound)
+    if layer is not None and layer.layer is not None:
+        world.signature = layer.layer.row.signature
+    op = Op(row.name, row.n, label if layer is None else layer.label, bound, world)
     op.training = machine.training if isinstance(machine.training, bool) else None
     steps = tuple(a.step for a in _tensors([*args, *kwargs.values()]) if a.step is not None)
-    result = execute(machine, frame, node, row.rule, op, bound, world, steps, None)
+    result = execute(machine, frame, node, row.rule, op, bound, world, steps, layer)
     if isinstance(result, Tensor):
         result.numbers = compute(name, [machine.resolve(a) for a in args], kwargs)
         if result.numbers is not None:
@@ -320,7 +323,8 @@ def execute(
 ) -> Value:
     """Run a rule; what it cannot tell is a tensor of which nothing is known."""
     place = frame.place(node) if node is not None else None
-    step = Step(op.label, place, (), steps, Scope(frame, layer, node, op))
+    doubts = all_doubts(steps)
+    step = Step(op.label, place, (), steps, Scope(frame, layer, node, op), doubts=doubts)
     world.trail = steps
     ask(machine, rule, op, bound)
     try:
@@ -330,6 +334,12 @@ def execute(
             machine.unknown(f"{op.label}: {why}", frame, node)
         return Tensor(any_shape(str(why)), step)
     return from_rule(result, step, op)
+
+
+def all_doubts(steps: Sequence[Step]) -> tuple[object, ...]:
+    """The conditions under which nothing is known of what comes of several steps."""
+    doubts = dict.fromkeys(doubt for step in steps for doubt in step.doubts)
+    return tuple(doubts)
 
 
 # tensors as Python objects ----------------------------------------------------------------------------------
@@ -352,7 +362,8 @@ def piece(machine: Machine, base: Tensor, position: int | None) -> Value:
     """One of the pieces that iterating over a tensor gives."""
     shape = machine.shape(base.shape)
     if shape.rest is not None:
-        return Unknown("a piece of a tensor of unknown rank")
+        reason = "a piece of a tensor of unknown rank"
+        return Unknown(reason) if base.sure else Tensor(any_shape(reason), base.step, sure=False)
     made = Tensor(Shape(shape[1:]), base.step, base.dtype, sure=base.sure)
     if isinstance(base.numbers, list) and position is not None and position < len(base.numbers):
         made.numbers = base.numbers[position]

@@ -122,10 +122,10 @@ def _check_groups(op: Op, in_channels: Dim, out_channels: Dim, groups: Dim) -> b
     if isinstance(in_channels, int) and isinstance(out_channels, int):
         fix = _common_divisors(in_channels, out_channels)
     facts = {"groups": groups, "fix": fix}
-    if divides(groups, in_channels) is False:
+    if _fits(groups, in_channels) is False:
         op.fail(catalogue.in_channels_groups(channels=in_channels, **facts), "groups")
         return False
-    if divides(groups, out_channels) is not False:
+    if _fits(groups, out_channels) is not False:
         return True
     if eq(groups, in_channels) and isinstance(out_channels, int) and isinstance(groups, int):
         near = max(groups, round(out_channels / groups) * groups)
@@ -134,6 +134,12 @@ def _check_groups(op: Op, in_channels: Dim, out_channels: Dim, groups: Dim) -> b
     else:
         op.fail(catalogue.out_channels_groups(channels=out_channels, **facts), "groups")
     return False
+
+
+def _fits(groups: Dim, channels: Dim) -> bool | None:
+    """Is a number of channels a multiple of groups?  Less than that, ``dim // 2`` for ``dim`` groups, is none."""
+    answer = divides(groups, channels)
+    return False if answer is None and lt(channels, groups) else answer
 
 
 def _common_divisors(a: int, b: int) -> str | None:

@@ -52,9 +52,11 @@ def _require_fits(op: Op, part: Shape, value: Shape) -> None:
 def indexed(op: Op, input: Shape, index: Arg) -> tuple[Dim, ...]:
     """The shape of ``input[index]``."""
     parts = _parts(index)
+    used = sum(map(_axes_used, parts))
+    if input.rest is not None and _names_all(parts):
+        input = op.require_rank(input, used)
     if input.rest is not None:
         return _of_unknown_rank(op, input, parts)
-    used = sum(map(_axes_used, parts))
     if used > len(input):
         shown = _shown(parts)
         facts = {"argument": "index", "value": shown, "given": input, "source": op.origin(input)}
@@ -128,6 +130,23 @@ def _axes_used(part: Arg) -> int:
 
 def _ellipsis(parts: Sequence[Arg]) -> int:
     return next((i for i, part in enumerate(parts) if part is ...), len(parts))
+
+
+def _names_all(parts: Sequence[Arg]) -> bool:
+    """Does an index name every dimension, as far as one can see: ``[:, :, None, None]``, ``[:, None, :]``,
+    ``[:, :, :h, :w]``?
+
+    For a dimension that is kept as it is, behind all that changes, nobody writes a colon, nor a None in front of it.
+    """
+    if not all(part is None or isinstance(part, slice) for part in parts):
+        return False
+    axes = [part for part in parts if part is not None]
+    if parts[-2:] == [None, None]:
+        return len(axes) > 1
+    whole = slice(None)
+    if parts[-1:] == [whole]:
+        return None in parts[1:]
+    return len(axes) > 3 and None not in parts and axes[:2] == [whole, whole]
 
 
 def _shown(parts: Sequence[Arg]) -> str:

@@ -235,7 +235,7 @@ class Plain:
 
 
 #: What the axes of a batch of signals, images and volumes are called.
-_AXES = {2: ("B", "C"), 3: ("B", "C", "L"), 4: ("B", "C", "H", "W"), 5: ("B", "C", "D", "H", "W")}
+AXES = {2: ("B", "C"), 3: ("B", "C", "L"), 4: ("B", "C", "H", "W"), 5: ("B", "C", "D", "H", "W")}
 
 
 #: Arguments of layers that are one number, of whatever dimension the layer is (torch.nn).
@@ -350,7 +350,7 @@ class Op:
         if not usual:
             return self.require_rank(Shape(known, input.step), *ranks)
         rank = usual[-1] if self.world.batched else usual[0]
-        names = _AXES.get(rank if rank == usual[-1] else rank + 1, ())[rank != usual[-1] :]
+        names = AXES.get(rank if rank == usual[-1] else rank + 1, ())[rank != usual[-1] :]
         missing = [names[i] if i < len(names) else "N" for i in range(rank - len(known))]
         sizes = tuple(rest.axis(name) for name in missing)
         self.world.settle(rest, sizes, len(usual) > 1)
@@ -371,6 +371,8 @@ class Op:
         if isinstance(value, Unknown):
             return value.size()
         is_shape = isinstance(value, Shape)  # an array of one number, which is whole for all that is known
+        if isinstance(value, Shape) and value.rest is None and len(value) > 1:
+            self._refuse(value, f"a tensor of shape {value!r}", catalogue.ONE)
         if isinstance(value, (tuple, list)) and not is_shape and self.argument(value) in _ONE_NUMBER:
             single = len(value) == 1 and isinstance(value[0], int)
             shown = f"({', '.join(map(str, value))}{',' * (len(value) == 1)})"
