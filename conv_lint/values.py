@@ -186,6 +186,16 @@ class Alike(Unknown):
         self.item = item
 
 
+class Packed(Unknown):
+    """A packed sequence (torch.nn.utils.rnn.PackedSequence); ``padded``: what it is when padded, (L, N, \\*)."""
+
+    __slots__ = ("padded",)
+
+    def __init__(self, padded: Shape) -> None:
+        super().__init__("a packed sequence")
+        self.padded = padded
+
+
 class Real(Unknown):
     """A number with a point, a quotient or a root, that is not known.
 

@@ -229,6 +229,16 @@ def _set_item(machine: Machine, frame: Frame, target: cst.Subscript, value: Valu
     set_item(machine, frame, target, base, index, value)
 
 
+def _for_slice(machine: Machine, base: List, index: slice, value: Value) -> list[Value] | None:
+    """What ``shape[1:] = [1] * 2`` puts there; ``None`` where it is not known which items that are."""
+    bounds = index.start, index.stop, index.step
+    items = items_of(machine, value)
+    if base.open or items is None or not all(b is None or isinstance(b, int) for b in bounds):
+        return None
+    is_plain = index.step in (None, 1) or (index.step != 0 and len(base.items[index]) == len(items))
+    return items if is_plain else None
+
+
 def set_item(machine: Machine, frame: Frame, node: cst.CSTNode, base: Value, index: Value, value: Value) -> None:
     """``base[index] = value``."""
     if isinstance(base, Instance) and protocols.has(base, "__setitem__"):
@@ -244,6 +254,8 @@ def set_item(machine: Machine, frame: Frame, node: cst.CSTNode, base: Value, ind
             base.each = None
             if isinstance(index, int) and -len(base.items) <= index < len(base.items):
                 base.items[index] = value
+            elif isinstance(index, slice) and (items := _for_slice(machine, base, index, value)) is not None:
+                base.items[index] = items
             elif not base.open:
                 if isinstance(index, int):
                     faults.out_of_range(machine, frame, node, base, index, len(base.items))

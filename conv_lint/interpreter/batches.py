@@ -30,7 +30,7 @@ def speaks_of_one(machine: Machine, name: str, arguments: Mapping[str, Any]) -> 
         case "view" | "reshape":
             shape, input = arguments["shape"], arguments["input"]
             sizes = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
-            return len(sizes) == 2 and _is_batch(machine, input) and sizes[0] == tuple.__getitem__(input, 0)
+            return len(sizes) == 2 and _is_batch(machine, input) and sizes[0] in (input[0], input[1])
         case "cat" | "concat" | "concatenate":
             tensors = arguments["tensors"]
             maps = tensors if isinstance(tensors, (tuple, list)) else ()

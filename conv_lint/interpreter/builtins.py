@@ -29,6 +29,7 @@ from conv_lint.interpreter.objects import (
 from conv_lint.interpreter.portraits import names_in
 from conv_lint.interpreter.samples import of_each, some_item
 from conv_lint.interpreter.sequences import items_of, members, stream_of
+from conv_lint.interpreter.subscripts import alike
 from conv_lint.values import (
     Choice,
     Condition,
@@ -249,9 +250,10 @@ def _reversed(c: Context, value: Value) -> Value:
 def _sorted(c: Context, value: Value, key: Value = None, reverse: Value = False) -> Value:
     made = _listed(c, value)
     plain = constants(c.machine, tuple(made.items))
-    if made.open or plain is None or key is not None or not isinstance(reverse, bool):
-        each = made.each if made.open else each_of(made.items)
-        return List(made.items, made.open or "in an order that is not known", each=each)
+    if made.open:
+        return List(made.items, made.open, each=made.each)
+    if plain is None or key is not None or not isinstance(reverse, bool):
+        return List(alike(made.items) for _ in made.items)  # in an order that is not known
     try:
         order = sorted(range(len(plain)), key=plain.__getitem__, reverse=reverse)
         return List([made.items[i] for i in order])

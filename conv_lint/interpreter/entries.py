@@ -302,8 +302,8 @@ def factory(machine: Machine, frame: Frame, node: cst.FunctionDef, function: Val
     if isinstance(node.params.star_arg, cst.Param):
         arguments.rest = FURTHER
     made = call_with(machine, frame, node, function, arguments)
-    if isinstance(made, Instance) and made.is_module:
-        feed(machine, frame, made, _configured(machine, node.name.value))
+    for module in _modules(machine, made):
+        feed(machine, frame, module, _configured(machine, node.name.value))
 
 
 def _calls(function: Function, name: str) -> bool:
@@ -316,9 +316,24 @@ def _factory_of(machine: Machine, frame: Frame, function: Function) -> None:
     ``def resnet29(num_classes): return ResNet(Block, [3, 3, 3], num_classes)``.  A module that it returns is fed."""
     machine.by_default = True
     kwargs = arguments_for(machine, frame, None, function)
-    made = call_with(machine, frame, function.node, function, Arguments([], kwargs))
-    if isinstance(made, Instance) and made.is_module:
-        feed(machine, frame, made)
+    for module in _modules(machine, call_with(machine, frame, function.node, function, Arguments([], kwargs))):
+        feed(machine, frame, module)
+
+
+#: Of so many models that a function makes, one for each of its options, some are run.
+MOST_MODELS = 4
+
+
+def _modules(machine: Machine, made: Value) -> list[Instance]:
+    """The modules that a call has given, whatever the options are that decide."""
+    waiting, found = [made], dict[int, Instance]()
+    while waiting and len(found) < MOST_MODELS:
+        value = machine.resolve(waiting.pop())
+        if isinstance(value, Choice):
+            waiting += [value.other, value.then]
+        elif isinstance(value, Instance) and value.is_module:
+            found[id(value)] = value
+    return list(found.values())
 
 
 def _wants_errors(node: cst.FunctionDef) -> bool:

@@ -90,9 +90,13 @@ def _formatted(machine: Machine, frame: Frame, node: cst.FormattedString) -> Val
             return Unknown("a formatted string")
         value = evaluate(machine, frame, part.expression)
         machine.weigh(value)
-        if not isinstance(value, (str, int, float)) or part.format_spec:
+        spec = "".join(s.value if isinstance(s, cst.FormattedStringText) else "{" for s in part.format_spec or ())
+        if not isinstance(value, (str, int, float)) or "{" in spec:
             return Unknown("a formatted string")
-        text += repr(value) if part.conversion == "r" else str(value)
+        try:
+            text += format(repr(value) if part.conversion == "r" else value, spec)
+        except ValueError:
+            return Unknown("a formatted string")
     return text
 
 

@@ -192,7 +192,7 @@ def call(machine: Machine, frame: Frame, node: cst.CSTNode | None, function: Ext
         )
     if tensors.row_of(name) is not None:
         return tensors.call(machine, frame, node, name, arguments.args, arguments.kwargs, arguments.open)
-    if name.startswith("torch.nn.init.") and name.endswith("_"):
+    if name.startswith("torch.nn.init."):
         return arguments.args[0] if arguments.args else None
     if name.startswith("math.") or name in ("numpy.prod", "numpy.sqrt", "numpy.log2", "numpy.sum", "numpy.gcd"):
         return _mathematics(machine, name, arguments)

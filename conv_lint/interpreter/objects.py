@@ -247,7 +247,8 @@ def is_module_name(name: str) -> bool:
     if name.startswith("einops.layers.") or name == "torch.jit.ScriptModule":
         return True
     return (
-        name.startswith("torch.nn.") and not name.startswith(("torch.nn.functional", "torch.nn.init", "torch.nn.Param"))
+        name.startswith("torch.nn.")
+        and not name.startswith(("torch.nn.functional", "torch.nn.init", "torch.nn.Param", "torch.nn.utils"))
     ) or name.rpartition(".")[2] in ("LightningModule", "ModelMixin", "PreTrainedModel", "BaseModule")
 
 

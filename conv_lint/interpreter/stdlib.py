@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +21,7 @@ from conv_lint.interpreter.objects import (
     Partial,
 )
 from conv_lint.interpreter.sequences import items_of
+from conv_lint.interpreter.subscripts import alike
 from conv_lint.values import Dict, External, Iter, List, Tensor, Unknown, Value
 
 
@@ -54,7 +54,7 @@ def _drawn(c: Context, values: Value, *weights: Value, k: Value = 1, **more: Val
     items = items_of(c.machine, values)
     if not items:
         return Unknown("items drawn from what is not known")
-    one = _common(c, items)
+    one = alike(items)
     if c.name == "random.choice":
         return one
     count = weights[0] if c.name == "random.sample" and weights else k
@@ -65,22 +65,6 @@ def _drawn(c: Context, values: Value, *weights: Value, k: Value = 1, **more: Val
 
 #: No longer lists of drawn items are made.
 MOST_DRAWN = 1024
-
-
-def _common(c: Context, items: Sequence[Value]) -> Value:
-    """What is known of each of several values: the shape of tensors, item by item of tuples."""
-    first = items[0]
-    if all(item is first for item in items):
-        return first
-    if isinstance(first, Tensor) and all(isinstance(item, Tensor) for item in items):
-        shapes = [tuple(tuple.__iter__(c.machine.shape(item.shape))) for item in items if isinstance(item, Tensor)]
-        if any(shape != shapes[0] for shape in shapes):
-            return Unknown("one of several tensors")
-        return Tensor(first.shape, first.step, first.dtype)
-    if isinstance(first, tuple) and all(isinstance(item, tuple) and len(item) == len(first) for item in items):
-        return tuple(_common(c, column) for column in zip(*items))
-    same = isinstance(first, (int, float, str)) and all(type(v) is type(first) and v == first for v in items)
-    return first if same else Unknown("an item that is drawn")
 
 
 @native("functools.partial", "functools.partialmethod")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import libcst as cst
 
+from conv_lint import dims
 from conv_lint.interpreter import attributes, faults, kinds, protocols, suppose, tensors
+from conv_lint.interpreter.journal import each_of
 from conv_lint.interpreter.machine import Machine, PythonRaise
 from conv_lint.interpreter.namespace import load, registered
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Instance, ProjectModule, Sizes
@@ -128,9 +130,14 @@ def alike(items: list[Value]) -> Value:
         return first
     if isinstance(first, (int, float, str)) and all(type(i) is type(first) and i == first for i in items):
         return first
+    numbers = [i for i in items if type(i) is int]
+    if numbers and len(numbers) == len(items):
+        return dims.unknown(min(numbers))
     if isinstance(first, Tensor) and all(isinstance(i, Tensor) for i in items):
         shapes = {tuple(tuple.__iter__(i.shape)) for i in items if isinstance(i, Tensor)}
-        return Tensor(first.shape, first.step, first.dtype, first.sure) if len(shapes) == 1 else Unknown(_ANY)
+        if len(shapes) > 1:
+            return each_of(items) or Unknown(_ANY)
+        return Tensor(first.shape, first.step, first.dtype, first.sure)
     if items and all(type(i) is float for i in items):
         return Real("a number with a point", ())
     if isinstance(first, (tuple, List)) and not isinstance(first, Tensor):
@@ -141,7 +148,19 @@ def alike(items: list[Value]) -> Value:
             return List(common) if isinstance(first, List) else tuple(common)
     if isinstance(first, Dict):
         return _alike_dicts(items)
+    if isinstance(first, Instance) and isinstance(first.cls, Class) and first.cls.kind == "namedtuple":
+        return _alike_tuples(first, items)
     return Unknown(_ANY)
+
+
+def _alike_tuples(first: Instance, items: list[Value]) -> Value:
+    """Of named tuples, field by field."""
+    same = [i for i in items if isinstance(i, Instance) and i.cls is first.cls and i.attrs.keys() == first.attrs.keys()]
+    if len(same) < len(items):
+        return Unknown(_ANY)
+    made = Instance(first.cls)
+    made.attrs.update((name, alike([i.attrs[name] for i in same])) for name in first.attrs)
+    return made
 
 
 def _alike_dicts(items: list[Value]) -> Value:

@@ -31,6 +31,7 @@ from conv_lint.values import (
     Iter,
     List,
     NoTensor,
+    Packed,
     Rest,
     Shape,
     Tensor,
@@ -100,6 +101,9 @@ def from_rule(result: Any, step: Step, op: Op) -> Value:
         kind = result.dtype if isinstance(result, Shape) and op.dtype is None else op.dtype
         sizes = Shape(tuple.__iter__(result))
         return Tensor(sizes, replace(step, shape=tuple(sizes.known), made=op.made), kind)
+    if isinstance(result, Packed):
+        made = replace(step, shape=tuple(result.padded.known))
+        return Packed(Shape(tuple.__iter__(result.padded), made, result.padded.dtype))
     if isinstance(result, (list, tuple)):
         return tuple(from_rule(r, step, op) for r in result)
     return result
@@ -160,6 +164,9 @@ class CallWorld:
         if assumed and isinstance(sizes[0], Expr):
             self.machine.batches.update(sizes[0].symbols)
         self.machine.settle(rest, sizes)
+
+    def is_batch(self, size: Dim) -> bool:
+        return isinstance(size, Expr) and not self.machine.batches.isdisjoint(size.symbols)
 
 
 def row_of(name: str) -> Row | None:
@@ -363,7 +370,7 @@ def piece(machine: Machine, base: Tensor, position: int | None) -> Value:
     shape = machine.shape(base.shape)
     if shape.rest is not None:
         reason = "a piece of a tensor of unknown rank"
-        return Unknown(reason) if base.sure else Tensor(any_shape(reason), base.step, sure=False)
+        return Unknown(reason) if base.sure else Tensor(any_shape(reason, shape.rest.image), base.step, sure=False)
     made = Tensor(Shape(shape[1:]), base.step, base.dtype, sure=base.sure)
     if isinstance(base.numbers, list) and position is not None and position < len(base.numbers):
         made.numbers = base.numbers[position]
@@ -465,7 +472,7 @@ def call_method(
         if name == "tolist" and shape.rest is None and len(shape) == 1 and isinstance(shape[0], int):
             return List([Unknown("a number of a tensor") for _ in range(shape[0])])
         return Unknown("the value of a tensor")
-    if name in ("backward", "register_hook", "retain_grad", "set_"):
+    if name in ("register_hook", "retain_grad", "set_"):
         return None
     if name in ("share_memory_", "requires_grad_", "record_stream"):
         return base

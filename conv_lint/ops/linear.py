@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 
 from conv_lint import catalogue, dims
 from conv_lint.dims import Dim, eq
 from conv_lint.finding import CALL, Step
 from conv_lint.ops.rule import Arg, Op, Result, layer_rule, shape_rule
+from conv_lint.ops.strides import name_of
 from conv_lint.values import Rest, Shape, Unknown
 
 LINEAR = "(in_features, out_features, bias=True, device=None, dtype=None)"
@@ -37,7 +39,11 @@ def linear(op: Op, input: Shape, weight: Shape, bias: Arg) -> Result:
     input = op.trailing(input, 1)
     op.made = -1
     weight = op.require_rank(weight, 1, 2)
-    if op.equate(input[-1], weight[-1]) is False:
+    if _batch_in_features(op, input) and isinstance(weight[-1], int):
+        fix = "a reshape that keeps the batch first, x.view(x.size(0), -1)"
+        facts = {"takes": weight[-1], "given": input[-1], "source": op.origin(input, -1), "fix": fix}
+        op.fail(catalogue.input_features(**facts), CALL)
+    elif op.equate(input[-1], weight[-1]) is False:
         _wrong_features(op, input, weight[-1])
     if len(weight) == 1:
         return input[:-1]
@@ -47,6 +53,16 @@ def linear(op: Op, input: Shape, weight: Shape, bias: Arg) -> Result:
             fits, catalogue.parameter_shape(argument="bias", given=tuple(bias.known), takes=(weight[0],)), "bias"
         )
     return (*input[:-1], weight[0])
+
+
+def _batch_in_features(op: Op, input: Shape) -> bool:
+    """Do the rows of a matrix count something else than samples, and its features the samples?
+
+    ``x.view(x.size(1), -1)`` of (B, C, 1, 1): what takes 512 features then takes batches of 512.
+    """
+    if input.rest is not None or len(input) != 2:
+        return False
+    return op.world.is_batch(input[1]) and not op.world.is_batch(input[0])
 
 
 def _wrong_features(op: Op, input: Shape, takes: Dim) -> None:
@@ -71,6 +87,8 @@ def _before_it(input: Shape, takes: Dim) -> str | None:
     """What is missing before the layer, where a reader can tell: the flattening, a pooling, a batch dimension."""
     if input.rest is not None:
         return None
+    if _is_one_direction(input.step) and eq(input[-1] * 2, takes) is True:
+        return "torch.cat((h[-2], h[-1]), -1), the states of both directions, first"
     if _flat(input, takes):
         return "torch.flatten(x, 1) first"
     if len(input) == 1 and _lost_batch(input.step, input[0], takes):
@@ -84,6 +102,15 @@ def _before_it(input: Shape, takes: Dim) -> str | None:
         return "F.adaptive_avg_pool2d(x, 1).flatten(1) first"
     features = dims.product(input[1:])
     return f"torch.flatten(x, 1) first and in_features={features}" if isinstance(features, int) else None
+
+
+def _is_one_direction(step: Step | None) -> bool:
+    """Is it a part of the states of a recurrent layer with two directions: ``h[-1]``?"""
+    if step is None or not step.parents or not name_of(step).endswith("__getitem__"):
+        return False
+    layer = getattr(step.parents[0].scope, "layer", None)
+    recurrent = re.search(r"\.(LSTM|GRU|RNN)$", name_of(step.parents[0]))
+    return recurrent is not None and layer is not None and layer.attrs.get("bidirectional") is True
 
 
 def _lost_batch(step: Step | None, given: Dim, takes: Dim) -> bool:

@@ -12,7 +12,7 @@ from conv_lint import catalogue, dims
 from conv_lint.dims import Dim, eq
 from conv_lint.ops.given import require_tensor
 from conv_lint.ops.rule import Arg, Op, Result, layer_rule, shape_rule
-from conv_lint.values import CannotTell, Rest, Shape, Unknown
+from conv_lint.values import CannotTell, Packed, Rest, Shape, Unknown
 
 SIZES = "(input_size, hidden_size, num_layers=1, "
 REST = "bias=True, batch_first=False, dropout=0.0, bidirectional=False, {proj}device=None, dtype=None)"
@@ -106,9 +106,12 @@ def recurrent(
 ) -> Result:
     """(L, N, input_size) -> (L, N, directions*hidden_size) and the state (layers*directions, N, hidden_size).
 
-    LSTM has two states, (h, c); with proj_size the output and h have that size instead.  What is no known tensor may
-    be a packed sequence.
+    LSTM has two states, (h, c); with proj_size the output and h have that size instead.  A packed sequence gives a
+    packed sequence, whatever ``batch_first`` says; what is no known tensor may be one.
     """
+    packed = isinstance(input, Packed)
+    if isinstance(input, Packed):
+        input, batch_first = input.padded, False
     sizes = _sizes(op, hidden_size, num_layers, bidirectional, proj_size)
     if not isinstance(input, Shape):
         reason = input.reason if isinstance(input, Unknown) else "a packed sequence"
@@ -124,7 +127,8 @@ def recurrent(
         batch = (op.unknown() if isinstance(batch_first, Unknown) else input[0] if batch_first else input[1],)
     other = input[1] if batch_first is True else input[0]
     _check_states(op, hx, sizes, batch, other if len(input) == 3 and isinstance(batch_first, bool) else None)
-    return Shape((*input[:-1], sizes.out)), _states(op, sizes, (sizes.states, *batch))
+    out = Shape((*input[:-1], sizes.out))
+    return Packed(out) if packed else out, _states(op, sizes, (sizes.states, *batch))
 
 
 def _states(op: Op, sizes: _Sizes, leading: tuple[Dim, ...]) -> Result:

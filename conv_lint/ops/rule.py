@@ -32,7 +32,7 @@ from conv_lint.dims import Dim, Expr, eq
 from conv_lint.finding import Origin, Report, Rule, Step
 from conv_lint.ops.given import holds, require_tensor
 from conv_lint.ops.world import Recorder, World
-from conv_lint.values import CannotTell, Real, Rest, Shape, Unknown, any_shape
+from conv_lint.values import CannotTell, NoTensor, Real, Rest, Shape, Unknown, any_shape
 
 SURFACES = {
     "nn.": "torch.nn.",
@@ -212,7 +212,7 @@ def _dimensions(name: str) -> int:
 
 
 def _register(name: str, n: int, text: str, rule: Callable[..., Any]) -> None:
-    if name.startswith(LAYER_PACKAGES) and not name.startswith("torch.nn.functional."):
+    if name.startswith(LAYER_PACKAGES) and not name.startswith(("torch.nn.functional.", "torch.nn.utils.")):
         name, is_call, _ = name.partition(".forward")
         layer = LAYERS.setdefault(name, LayerRow(name))
         layer.n, layer.rule = n or layer.n or _dimensions(name), rule
@@ -368,6 +368,8 @@ class Op:
         if isinstance(value, (float, Real)):
             self._refuse(value, getattr(value, "text", value), catalogue.ROUND)
             return int(value) if isinstance(value, float) and value.is_integer() else self.unknown()
+        if isinstance(value, NoTensor):
+            self._refuse(value, value.what, catalogue.ONE)
         if isinstance(value, Unknown):
             return value.size()
         is_shape = isinstance(value, Shape)  # an array of one number, which is whole for all that is known

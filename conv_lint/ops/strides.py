@@ -15,7 +15,8 @@ from conv_lint.values import Shape
 
 #: What leaves the elements in the order of their dimensions, whatever it was given.
 _DENSE = re.compile(
-    r"\.(zeros|ones|rand|randn|randint|full|arange|empty|cat|concat|stack|matmul|bmm|mm|contiguous|linear|Linear|topk)$"
+    r"\.(zeros|ones|rand|randn|randint|full|arange|empty|cat|concat|stack|matmul|bmm|mm|contiguous|linear|Linear|topk|LayerNorm|layer_norm"
+    r"|softmax|Softmax|log_softmax|LogSoftmax|embedding|Embedding)$"
 )
 #: What leaves them in the order in which they were.
 _LIKE = re.compile(

@@ -28,6 +28,9 @@ class World(Protocol):
     def settle(self, rest: Rest, sizes: tuple[Dim, ...], assumed: bool) -> None:
         """The unknown leading dimensions are these; ``assumed`` if another number would do as well."""
 
+    def is_batch(self, size: Dim) -> bool:
+        """Does a size hang on the number of samples of an input that was taken to be a batch?"""
+
 
 @dataclass
 class Recorder:
@@ -46,3 +49,6 @@ class Recorder:
 
     def settle(self, rest: Rest, sizes: tuple[Dim, ...], assumed: bool) -> None:
         """Nothing to remember."""
+
+    def is_batch(self, size: Dim) -> bool:
+        return False
