@@ -29,6 +29,7 @@ from conv_lint.interpreter.objects import (
     condition_of,
 )
 from conv_lint.interpreter.sequences import is_part, members
+from conv_lint.ops import unary
 from conv_lint.values import Apart, Choice, Condition, Dict, External, Iter, List, Stream, Tensor, Unknown, Value
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def get(machine: Machine, frame: Frame, node: cst.CSTNode | None, base: Value, n
             return Method(base, name)
         case Apart():
             return base.part(("attr", name), lambda: Apart(base.reason))
-        case Unknown(reason=tensors.DEVICE) if name == "type":
+        case Unknown(reason=unary.DEVICE) if name == "type":
             return Choice(Condition("cuda", "the kind of device"), "cuda", "cpu")  # code for others waits for its day
         case Unknown():
             label = f"{base.name}.{name}" if base.name != "?" else "?"

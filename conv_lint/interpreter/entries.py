@@ -70,6 +70,8 @@ def run_all(machine: Machine) -> dict[str, Value]:
             supposing(machine, node, partial(feed_class, machine, namespace.frame, value))
             if _has_alternatives(value):
                 machine.findings[found:] = [f for f in machine.findings[found:] if f.code != "CONV113"]
+            if node.name.value in unused and _has_own_defaults(value):
+                machine.of_defaults[value] = machine.findings[found:]
     return unused
 
 
@@ -99,6 +101,14 @@ def _has_alternatives(made: Class) -> bool:
     init = made.find("__init__")
     params = init.node.params.params if isinstance(init, Function) else ()
     return sum(isinstance(p.default, cst.Name) and p.default.value == "None" for p in params) > 1
+
+
+def _has_own_defaults(made: Class) -> bool:
+    """Does its constructor have a default that a user may replace by another number?"""
+    init = made.find("__init__")
+    params = init.node.params if isinstance(init, Function) else None
+    behind = [*params.params, *params.kwonly_params] if params is not None else []
+    return any(p.default is not None and getattr(p.default, "value", None) != "None" for p in behind)
 
 
 def definitions(module: cst.Module) -> Iterator[cst.FunctionDef | cst.ClassDef]:

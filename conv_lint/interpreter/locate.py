@@ -63,9 +63,10 @@ def report_argument(
         places += [place for place, _ in handed]
         report.facts["fix"] = _by_parameter(report.facts.get("fix"), at, handed, machine.tree.path)
         makers = list(_calls(site.frame))
-        if any(place.file.path == machine.tree.path for place in places) or not _is_ready_made(makers, machine):
+        is_own = any(place.file.path == machine.tree.path for place in places)
+        if is_own or not _is_ready_made(makers, machine):
             places, makers = [*places, *makers], []
-        elif str(report.facts.get("fix")).startswith(f"{at}="):
+        if not is_own and str(report.facts.get("fix")).startswith(f"{at}="):
             # A layer of a library, by its own numbers: it is used in a wrong way.
             report.facts["fix"] = _GRAY if _is_gray(report, trail) else None
     chain = _chain(frame, node, layer) if at == CALL else None
@@ -236,6 +237,8 @@ def _keep(
     if own and (not machine.visiting or places[0] is own[0]):
         others = tuple(p for p in places if p is not own[0])
         machine.report(Finding(report, own[0], trail, others, scene))
+    elif own:
+        machine.elsewhere.add(report.rule.code)
 
 
 def _followed(expression: cst.CSTNode, frame: Frame, stop: object, value: object = None) -> list[Handed]:

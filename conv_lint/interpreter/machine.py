@@ -111,7 +111,8 @@ class Machine:
     calls were given which are not followed, by id; ``hooked``: such a call was given a function, or one
     was too deep to follow.  ``read_docstring``: the shape of an input is what a docstring says.  ``used``: the classes
     that were constructed and the functions that have run; ``visiting``: what runs is another file, that uses this one.
-    ``asked``: the names in the last check of the checked code that failed.
+    ``asked``: the names in the last check of the checked code that failed.  ``of_defaults``: what was found of a class
+    that was run with its own defaults; ``elsewhere``: the codes of what is said when a user of the file is linted.
     """
 
     tree: Tree
@@ -144,6 +145,8 @@ class Machine:
     batches: set[Symbol] = field(default_factory=set)
     is_batched: bool = False
     asked: frozenset[str] = frozenset()
+    of_defaults: dict[Class, list[Finding]] = field(default_factory=dict)
+    elsewhere: set[str] = field(default_factory=set)
     strained: bool = False
     reads_docstrings: bool = True
     read_docstring: bool = False

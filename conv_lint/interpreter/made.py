@@ -133,6 +133,48 @@ class Made(Judge):
             return None
         return None
 
+    def fixed_batch(self) -> Finding | None:
+        """``x.view(4, -1, height, width)`` of a batch of 2: the samples that are missing are made of channels."""
+        for step in steps(self.finding.trail):
+            scope = step.scope
+            if not isinstance(scope, Scope) or scope.op is None or not scope.op.name.endswith((".view", ".reshape")):
+                continue
+            before, after = (_sizes(s.shape) for s in (*step.parents[:1], step)) if step.parents else ((), ())
+            numbers = [n for n in (*before[:1], *after[:1], self.given, self.takes) if isinstance(n, int)]
+            if step.place is None or len(numbers) < 4:
+                continue
+            was, fixed, given, takes = numbers
+            if was != fixed and given * fixed == takes * was and _is_written_first(scope, fixed):
+                return self.moved(step.place, f"{scope.op.label}(x.size(0), -1, ...), the batch is fixed to {fixed}")
+        return None
+
+    def squeezed(self) -> Finding | None:
+        """``x.squeeze()`` of a batch of one, which takes the batch away with the rest."""
+        for step in steps(self.finding.trail):
+            scope = step.scope
+            if not isinstance(scope, Scope) or scope.op is None or not scope.op.name.endswith(".squeeze"):
+                continue
+            before = _sizes(step.parents[0].shape) if step.parents else ()
+            others = [axis - len(before) for axis, size in enumerate(before) if size == 1 and axis]
+            if step.place is not None and scope.op.args.get("dim") is None and before[:1] == (1,) and others:
+                axes = others[0] if len(others) == 1 else tuple(others)
+                return self.moved(step.place, self.written(f"squeeze({axes}), this takes the batch of one as well"))
+        return None
+
+    def one_sample(self) -> Finding | None:
+        """``net(x)[0]``, the first sample of a batch, held against the targets of all."""
+        for step in self.finding.trail[:1]:
+            scope = step.scope
+            if not isinstance(scope, Scope) or scope.op is None or not scope.op.name.endswith(".__getitem__"):
+                continue
+            index, batch = scope.op.args.get("index"), _sizes(step.parents[0].shape)[:1] if step.parents else ()
+            targets = [_sizes(other.shape)[:1] for other in self.finding.trail[1:]]
+            if step.place is not None and type(index) is int and batch and batch in targets:
+                return self.moved(
+                    step.place, self.written(f"it without [{index}], which takes one sample of the batch")
+                )
+        return None
+
     def patches(self) -> Finding | None:
         """A convolution that makes other patches than the net counts on."""
         facts = self.finding.report.facts
@@ -318,6 +360,13 @@ def _are_twins(one: Instance, two: Instance | None) -> bool:
         and one.torch_name == two.torch_name
         and all(one.attrs.get(name) == two.attrs.get(name) for name in names)
     )
+
+
+def _is_written_first(scope: Scope, size: int) -> bool:
+    """Does a view name this number for its first dimension?"""
+    shape = scope.op.args.get("shape") if scope.op is not None else None
+    sizes = shape[0] if isinstance(shape, tuple) and len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
+    return isinstance(sizes, (tuple, list)) and bool(sizes) and sizes[0] == size
 
 
 def _around(module: Instance | None) -> Iterator[Instance]:

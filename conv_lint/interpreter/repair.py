@@ -135,6 +135,7 @@ class _Trial:
         there = {id(point.step) for point in other}
         self.fork = next((point for point in way if id(point.step) in there), None)
         self.mine, self.theirs = _behind(way, self.fork), _behind(other, self.fork)
+        self.shared = _behind(way, None)[: len(way) - len(self.mine)] if self.fork is not None else []
         self.user = user
         self.places: dict[tuple[int, str], Decided | None] = {}
         if self.fork is not None:
@@ -168,6 +169,24 @@ class _Trial:
                     yield Repair(
                         rank, point.step, name, getattr(changed[id(point.step)], name), window, place, not self.theirs
                     )
+
+        yield from self._before_the_fork()
+
+    def _before_the_fork(self) -> Iterator[Repair]:
+        """A layer that changes a size by one, so that what halves and doubles it behind the fork does not come out."""
+        for point in self.shared if isinstance(self.start, int) else ():
+            window = window_of(point)
+            for rank, name, rule in self._ideas(window) if window is not None and window.stride == 1 else ():
+                place = self._decided(point, name) if rank == 1 else None
+                if place is None or window is None:
+                    continue
+                new = self._changed(point, place, name, rule)
+                start = _run(self.shared, self.shared[0].size or 0, {id(point.step): new}) if new is not None else None
+                if new is None or not isinstance(start, int) or start == self.start:
+                    continue
+                one, two = _run(self.mine, start, {}), _run(self.theirs, start, {})
+                if one is not None and two is not None and dims.eq(one, two) is True:
+                    yield Repair(rank, point.step, name, getattr(new, name), window, place, True)
 
     def _fits(self, changed: Mapping[int, Window], rank: int) -> bool:
         one, two = _run(self.mine, self.start, changed), _run(self.theirs, self.other_start, changed)

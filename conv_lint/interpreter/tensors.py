@@ -23,8 +23,10 @@ from conv_lint.ops.given import layer_class
 from conv_lint.ops.join import OF_A_LIST
 from conv_lint.ops.operators import operator_name
 from conv_lint.ops.rule import Op, Plain, Row, Signature, run
+from conv_lint.tree import dotted
 from conv_lint.values import (
     Alike,
+    Apart,
     CannotTell,
     Choice,
     External,
@@ -421,9 +423,6 @@ def attribute(machine: Machine, frame: Frame, node: cst.CSTNode | None, base: Te
     return Method(base, name)
 
 
-#: Why the device of a tensor is not known.
-DEVICE = "the device of a tensor"
-
 #: Methods that are answered here, because they need the value rather than its shape.
 METHODS = frozenset(
     {"astype", "copy", "size", "dim", "ndimension", "view", "item", "tolist", "numpy", "backward", "numel", "new"}
@@ -478,12 +477,20 @@ def call_method(
         return base
     if open is not None and name in ("view", "reshape", "permute", "expand", "repeat"):
         return Tensor(any_shape(f"{name} with {open}"), base.step)
+    if name == "to" and args and type(args[0]) is Unknown and _is_called_device(node):
+        args = [Apart(args[0].reason), *args[1:]]
     if name in ("view", "reshape", "expand", "repeat") and len(args) == 1 and isinstance(args[0], Sizes):
         return _like(machine, name, base, args[0])
     result = call(machine, frame, node, f"torch.Tensor.{name}", [base, *args], kwargs, open)
     if isinstance(result, Unknown) and not base.sure:
         return Unknown(f"{name} of an input")
     return result
+
+
+def _is_called_device(node: cst.CSTNode | None) -> bool:
+    """``x.to(self.device)``: no kind of number."""
+    given = node.args[0].value if isinstance(node, cst.Call) and node.args else None
+    return dotted(given).rpartition(".")[2].rstrip("0123456789") in ("device", "dev")
 
 
 def _is_more_than_two(machine: Machine, value: Tensor) -> bool:

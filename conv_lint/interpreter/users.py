@@ -61,18 +61,31 @@ def run_users(machine: Machine, wanted: dict[str, Value]) -> None:
     spent = time.thread_time() - machine.started
     seconds = SECONDS if any(isinstance(value, Class) for value in wanted.values()) else SECONDS_OF_FUNCTIONS
     machine.limits = replace(limits, seconds=min(limits.seconds, spent + seconds))
-    machine.visiting = True
+    machine.visiting, found, known = True, len(machine.findings), set[str]()
+    machine.exercised -= machine.of_defaults.keys()
     with contextlib.suppress(OutOfBudget, PythonRaise, RecursionError):  # what the file itself has shown stays
         for use in _uses(machine, wanted, points):
             if count >= MOST_ENTRIES or machine.stop:
                 break
             if any(points[name] < ENOUGH for name in use.reaches):
                 used = _run(machine, use, wanted, points)
+                known |= {name for name in used or () if points[name] > 1}
                 count += bool(used)
                 tries.update(use.reaches - used if used is not None else ())
                 given_up = (name for name, number in tries.items() if number >= FRUITLESS and not points[name])
                 points.update(dict.fromkeys(list(given_up), ENOUGH))
     machine.visiting, machine.limits, machine.stop = False, limits, stopped
+    _excuse_defaults(machine, known, found)
+
+
+def _excuse_defaults(machine: Machine, known: set[str], found: int) -> None:
+    """Forget what was found of a class with its own defaults, if those who use it give it other numbers, and nothing is
+    wrong then."""
+    seen = {(finding.code, finding.position) for finding in machine.findings[found:]}
+    for made, findings in machine.of_defaults.items():
+        if made.name in known and made in machine.exercised:
+            excused = {id(f) for f in findings if (f.code, f.position) not in seen and f.code not in machine.elsewhere}
+            machine.findings = [finding for finding in machine.findings if id(finding) not in excused]
 
 
 def _uses(machine: Machine, wanted: dict[str, Value], points: Counter[str]) -> Iterator[Use]:

@@ -89,6 +89,7 @@ class _Judge(Idle, Made):
             rules += [self.joined_elsewhere, self.left_out, self.other_number, self.misnamed]
             others = [
                 self.sibling,
+                self.fixed_batch,
                 self.reused,
                 self.pool,
                 self.single,
@@ -110,9 +111,11 @@ class _Judge(Idle, Made):
         elif rule is catalogue.kernel_too_large:
             rules = [self.misnamed, self.too_small]
         elif rule is catalogue.loss_shapes:
-            rules = [self.upsampled]
+            rules = [self.upsampled, self.one_sample]
         elif rule in OF_ARGUMENTS:
             rules = [self.misnamed]
+        if self.finding.report.facts.get("fix") is None:
+            rules += [self.squeezed]
         for run in (self.dropped, self.idle_order, *rules):
             found = run()
             if found is not None:

@@ -413,10 +413,10 @@ class Op:
         if len(sizes) == n:
             return sizes
         name = self.argument(value)
-        self.fail(
-            catalogue.tuple_length(argument=name, value=sizes, length=len(sizes), n=n, fix=_shorter(name, sizes, n)),
-            name,
-        )
+        fix, last = _shorter(name, sizes, n), self.name.rpartition(".")[2]
+        if last.endswith(f"{n}d") and len(sizes) <= 3:
+            fix += f", or {last[:-2]}{len(sizes)}d"
+        self.fail(catalogue.tuple_length(argument=name, value=sizes, length=len(sizes), n=n, fix=fix), name)
         if len(set(sizes)) != 1:  # nobody knows which of them is meant
             return tuple(self.unknown() for _ in range(n))
         return sizes[:1] * n

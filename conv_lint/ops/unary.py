@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from conv_lint.ops.activation import along
 from conv_lint.ops.elementwise import broadcast
 from conv_lint.ops.rule import Arg, Op, Result, shape_rule
-from conv_lint.values import CannotTell, External, Shape, Unknown
+from conv_lint.values import Apart, CannotTell, External, Shape, Unknown
 
 # functions of one tensor ------------------------------------------------------------------------------------
 
@@ -241,8 +241,19 @@ def _of_kind(op: Op, input: Shape, arguments: Iterable[object]) -> Shape:
         if kind := value.dtype if isinstance(value, Shape) else kind_of_dtype(value):
             op.dtype = kind
             return input
-        unknown = unknown or isinstance(value, (Shape, Unknown))
+        unknown = unknown or (isinstance(value, (Shape, Unknown)) and not _is_device(value))
     return Shape(tuple.__iter__(input), input.step) if unknown else input
+
+
+#: Why the device of a tensor is not known.
+DEVICE = "the device of a tensor"
+
+
+def _is_device(value: Shape | Unknown) -> bool:
+    """Is what ``to`` is given a device for sure, and no kind of number?"""
+    if not isinstance(value, Unknown):
+        return False
+    return isinstance(value, Apart) or value.reason == DEVICE
 
 
 KINDS = {
