@@ -168,7 +168,8 @@ def _show(fact: object, path: str, unknown: Symbol | None = None) -> str:
 class Finding:
     """A report at a place, with the shapes on the way to it and the calls that led there.
 
-    ``scene`` is the interpreter's own note of the call that failed.
+    ``scene`` is the interpreter's own note of the call that failed.  ``of_user``: a number that another file gives to
+    this one is wrong, for all that one call shows.
     """
 
     report: Report
@@ -176,6 +177,7 @@ class Finding:
     trail: tuple[Step, ...] = ()
     calls: tuple[Place, ...] = ()
     scene: object = None
+    of_user: bool = False
 
     @property
     def code(self) -> str:

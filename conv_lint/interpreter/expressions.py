@@ -80,6 +80,10 @@ def _concatenated(machine: Machine, frame: Frame, node: cst.ConcatenatedString) 
     return operators.binary(machine, frame, node, cst.Add, left, right)
 
 
+#: A longer format may ask for more padding than there is memory.
+SHORT_FORMAT = 4
+
+
 def _formatted(machine: Machine, frame: Frame, node: cst.FormattedString) -> Value:
     text = ""
     for part in node.parts:
@@ -91,7 +95,7 @@ def _formatted(machine: Machine, frame: Frame, node: cst.FormattedString) -> Val
         value = evaluate(machine, frame, part.expression)
         machine.weigh(value)
         spec = "".join(s.value if isinstance(s, cst.FormattedStringText) else "{" for s in part.format_spec or ())
-        if not isinstance(value, (str, int, float)) or "{" in spec:
+        if not isinstance(value, (str, int, float)) or "{" in spec or len(spec) > SHORT_FORMAT:
             return Unknown("a formatted string")
         try:
             text += format(repr(value) if part.conversion == "r" else value, spec)

@@ -234,11 +234,11 @@ def _keep(
     """The first place in the linted file is where the finding stands; the others name the way to it."""
     path = machine.tree.path
     own = [p for p in places if p.file.path == path]
-    if own and (not machine.visiting or places[0] is own[0]):
-        others = tuple(p for p in places if p is not own[0])
-        machine.report(Finding(report, own[0], trail, others, scene))
-    elif own:
-        machine.elsewhere.add(report.rule.code)
+    if not own:
+        return
+    others = tuple(p for p in places if p is not own[0])
+    of_user = machine.visiting and places[0] is not own[0]
+    machine.report(Finding(report, own[0], trail, others, scene, of_user))
 
 
 def _followed(expression: cst.CSTNode, frame: Frame, stop: object, value: object = None) -> list[Handed]:

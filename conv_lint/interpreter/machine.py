@@ -112,7 +112,7 @@ class Machine:
     was too deep to follow.  ``read_docstring``: the shape of an input is what a docstring says.  ``used``: the classes
     that were constructed and the functions that have run; ``visiting``: what runs is another file, that uses this one.
     ``asked``: the names in the last check of the checked code that failed.  ``of_defaults``: what was found of a class
-    that was run with its own defaults; ``elsewhere``: the codes of what is said when a user of the file is linted.
+    that was run with its own defaults.
     """
 
     tree: Tree
@@ -146,7 +146,6 @@ class Machine:
     is_batched: bool = False
     asked: frozenset[str] = frozenset()
     of_defaults: dict[Class, list[Finding]] = field(default_factory=dict)
-    elsewhere: set[str] = field(default_factory=set)
     strained: bool = False
     reads_docstrings: bool = True
     read_docstring: bool = False

@@ -82,9 +82,10 @@ def _excuse_defaults(machine: Machine, known: set[str], found: int) -> None:
     """Forget what was found of a class with its own defaults, if those who use it give it other numbers, and nothing is
     wrong then."""
     seen = {(finding.code, finding.position) for finding in machine.findings[found:]}
+    codes = {finding.code for finding in machine.findings[found:] if finding.of_user}
     for made, findings in machine.of_defaults.items():
         if made.name in known and made in machine.exercised:
-            excused = {id(f) for f in findings if (f.code, f.position) not in seen and f.code not in machine.elsewhere}
+            excused = {id(f) for f in findings if (f.code, f.position) not in seen and f.code not in codes}
             machine.findings = [finding for finding in machine.findings if id(finding) not in excused]
 
 

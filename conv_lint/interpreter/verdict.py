@@ -8,9 +8,10 @@ tensor or a parameter that has the missing number and is never read.  Such a fin
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from conv_lint import catalogue
-from conv_lint.finding import Finding
+from conv_lint.finding import Finding, Report
 from conv_lint.interpreter.follows import OF_JOINS, call, is_of_input, news, passed_on
 from conv_lint.interpreter.idle import Idle
 from conv_lint.interpreter.judge import OF_CHANNELS
@@ -22,13 +23,37 @@ from conv_lint.interpreter.ways import Scene
 def judged(machine: Machine) -> list[Finding]:
     """The findings of a run, each where the evidence of the whole file says that it belongs."""
     groups: dict[object, list[Finding]] = {}
-    for finding in news(machine.findings):
+    for finding in news([finding for finding in machine.findings if not finding.of_user]):
         groups.setdefault(_cause(finding), []).append(finding)
     wrong: set[object] = set()
     found = [finding for group in groups.values() for finding in _judged(group, machine, wrong)]
+    found += _of_users(machine)
     # What a norm has passed on is said once, by the norm, unless there is evidence for another place: then it is kept.
     said = passed_on(machine.findings)
     return [finding for finding in found if not is_of_input(finding, wrong) and id(finding) not in said]
+
+
+def _of_users(machine: Machine) -> list[Finding]:
+    """What several users of the file show, each with numbers of its own: then it is not they who are wrong."""
+    groups: dict[object, dict[object, Finding]] = {}
+    for finding in (finding for finding in machine.findings if finding.of_user):
+        facts = finding.report.facts
+        numbers = tuple(facts.get(name) for name in ("takes", "given", "a", "b"))
+        if any(isinstance(number, int) for number in numbers):
+            groups.setdefault((finding.code, finding.place.key), {}).setdefault(numbers, finding)
+    found: list[Finding] = []
+    for group in groups.values():
+        first = next(iter(group.values()))
+        verdict = _Judge(first, machine).verdict(sure=True) if isinstance(first.scene, Scene) else None
+        if verdict is not None:
+            found.append(verdict)
+        elif len(group) >= SEVERAL:  # what to write is another number for each of them
+            found.append(replace(first, report=Report(first.report.rule, {**first.report.facts, "fix": None})))
+    return found
+
+
+#: So many different pairs of numbers that disagree at one place are no mistake of those who give them.
+SEVERAL = 2
 
 
 def _cause(finding: Finding) -> object:
