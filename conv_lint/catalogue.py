@@ -6,6 +6,7 @@ made the number that was given) are filled in by the operation's context.
 
 from __future__ import annotations
 
+from conv_lint.dims import Dim, render
 from conv_lint.finding import Rule
 
 # 1xx: the arguments of one call -----------------------------------------------------------------------------
@@ -102,6 +103,16 @@ ROUND = "divide with // or write int(...)"
 ONE = "write one number"
 
 # 2xx: channels and features ---------------------------------------------------------------------------------
+
+#: What is wrong where the samples stand among the channels or features.
+BATCH_FIRST = "a reshape that keeps the batch first, x.view(x.size(0), -1)"
+
+
+def samples(size: Dim) -> object:
+    """A size that hangs on the number of samples, for a reader."""
+    text = render(size)
+    return "as many as there are samples" if text == "?" else size
+
 
 input_channels = Rule(
     "CONV201",

@@ -68,7 +68,16 @@ def _len(c: Context, value: Value) -> Value:
         case Iter():
             return Unknown("the length of an iterator")
     items = items_of(c.machine, value)
-    return len(items) if items is not None else Unknown("the length of something unknown")
+    return len(items) if items is not None else _unknown_length(c, value)
+
+
+def _unknown_length(c: Context, value: Value) -> Value:
+    """The length of what is not known; the same each time, as long as a container is not seen to change."""
+    size = len(value.attrs) if isinstance(value, Instance) else 0
+    key = id(value), size
+    if key not in c.machine.lengths:
+        c.machine.lengths[key] = value, Unknown("the length of something unknown")
+    return c.machine.lengths[key][1]
 
 
 @native("builtins.range")

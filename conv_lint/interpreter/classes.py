@@ -158,6 +158,8 @@ def _is_clear(machine: Machine, init: Value, arguments: Arguments) -> bool:
     """Does the program make the object, or is what is given for each parameter that has a default known?"""
     if not machine.by_default or not isinstance(init, Function):
         return True
+    if arguments.others is not None:
+        return False  # **config
     inner = init.unwrapped
     params = (inner if isinstance(inner, Function) else init).node.params
     own = [*params.posonly_params, *params.params][1:]

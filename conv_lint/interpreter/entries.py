@@ -166,7 +166,7 @@ def _attempt(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) -
     before = len(machine.findings)
     machine.entry = node if isinstance(node, (cst.FunctionDef, cst.ClassDef)) else None
     machine.rank_was_assumed = machine.is_batched = machine.read_docstring = False
-    machine.batches = set()
+    machine.batches, machine.samples = set(), set()
     # What a model demands of its input is what it demands when it is used.
     machine.training = Condition("training", "self.training") if machine.models is None else False
     _isolated(machine, node, entry)

@@ -302,7 +302,7 @@ def join_shapes(a: Shape, b: Shape) -> Shape:
 
 
 #: A tensor of which nothing is known under more conditions than this is not known at all.
-MAX_DOUBTS = 3
+MAX_DOUBTS = 16
 
 
 def _join_tensors(condition: Condition | None, a: Tensor, b: Tensor) -> Tensor:
@@ -311,8 +311,8 @@ def _join_tensors(condition: Condition | None, a: Tensor, b: Tensor) -> Tensor:
     doubts = dict.fromkeys(d for t in (a, b) if t.step is not None for d in t.step.doubts)
     shape, step = join_shapes(a.shape, b.shape), a.step
     if condition is not None and len(doubts) < MAX_DOUBTS and a.step is not None and b.step is not None:
-        known = a if is_lost(b) else b if is_lost(a) else None
-        if known is not None and not is_lost(known):
+        known = a if _tells_less(b, a) else b if _tells_less(a, b) else None
+        if known is not None:
             shape, step = known.shape, known.step
             doubts[condition if known is b else condition.inverse()] = None
         elif shape.rest is None or shape.known:
@@ -336,6 +336,14 @@ def _known_of(condition: Condition, doubts: dict[object, None], a: Dim, b: Dim) 
         return join_sizes(a, b)
     doubts[condition if is_mark(a) else condition.inverse()] = None
     return b if is_mark(a) else a
+
+
+def _tells_less(one: Tensor, other: Tensor) -> bool:
+    """Is nothing known of one tensor, or not its rank, where that of the other is known?"""
+    if is_lost(one):
+        return not is_lost(other)
+    made = one.step is not None and bool(one.step.parents)
+    return one.shape.rest is not None and other.shape.rest is None and made
 
 
 def is_lost(tensor: Tensor) -> bool:

@@ -167,8 +167,12 @@ class CallWorld:
             self.machine.batches.update(sizes[0].symbols)
         self.machine.settle(rest, sizes)
 
+    def note_batch(self, size: Dim) -> None:
+        if isinstance(size, Expr) and len(size.symbols) == 1:
+            self.machine.samples |= size.symbols
+
     def is_batch(self, size: Dim) -> bool:
-        return isinstance(size, Expr) and not self.machine.batches.isdisjoint(size.symbols)
+        return isinstance(size, Expr) and not self.machine.samples.isdisjoint(size.symbols)
 
 
 def row_of(name: str) -> Row | None:

@@ -40,9 +40,8 @@ def linear(op: Op, input: Shape, weight: Shape, bias: Arg) -> Result:
     op.made = -1
     weight = op.require_rank(weight, 1, 2)
     if _batch_in_features(op, input) and isinstance(weight[-1], int):
-        fix = "a reshape that keeps the batch first, x.view(x.size(0), -1)"
-        facts = {"takes": weight[-1], "given": input[-1], "source": op.origin(input, -1), "fix": fix}
-        op.fail(catalogue.input_features(**facts), CALL)
+        facts = {"takes": weight[-1], "given": catalogue.samples(input[-1]), "source": op.origin(input, -1)}
+        op.fail(catalogue.input_features(**facts, fix=catalogue.BATCH_FIRST), CALL)
     elif op.equate(input[-1], weight[-1]) is False:
         _wrong_features(op, input, weight[-1])
     if len(weight) == 1:

@@ -28,8 +28,11 @@ class World(Protocol):
     def settle(self, rest: Rest, sizes: tuple[Dim, ...], assumed: bool) -> None:
         """The unknown leading dimensions are these; ``assumed`` if another number would do as well."""
 
+    def note_batch(self, size: Dim) -> None:
+        """A layer takes this size for the number of samples."""
+
     def is_batch(self, size: Dim) -> bool:
-        """Does a size hang on the number of samples of an input that was taken to be a batch?"""
+        """Does a size hang on the number of samples that a layer was given?"""
 
 
 @dataclass
@@ -48,6 +51,9 @@ class Recorder:
         """Nothing to remember: known sizes are equal already."""
 
     def settle(self, rest: Rest, sizes: tuple[Dim, ...], assumed: bool) -> None:
+        """Nothing to remember."""
+
+    def note_batch(self, size: Dim) -> None:
         """Nothing to remember."""
 
     def is_batch(self, size: Dim) -> bool:
