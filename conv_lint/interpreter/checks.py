@@ -52,7 +52,8 @@ def deny(machine: Machine, frame: Frame, node: cst.Assert) -> None:
     machine.asked = _names([node.test])
     if _is_meant(machine, frame):
         text = faults.shown(frame, node.test)
-        _report(machine, frame, node, [node.test], f"its own check fails, assert {text}")
+        words = f", assert {text}" if text != "it" else ""
+        _report(machine, frame, node, [node.test], f"its own check fails{words}")
 
 
 def _names(tests: Iterable[cst.CSTNode]) -> frozenset[str]:

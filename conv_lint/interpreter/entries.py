@@ -18,7 +18,7 @@ import libcst as cst
 from conv_lint import dims
 from conv_lint.configured import shapes_for
 from conv_lint.docstrings import examples
-from conv_lint.finding import Place, Step
+from conv_lint.finding import Finding, Place, Step
 from conv_lint.inputs import Malformed, from_annotation, sizes_for
 from conv_lint.interpreter import unrun
 from conv_lint.interpreter.calls import FURTHER, Arguments, call_with
@@ -32,6 +32,7 @@ from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Inher
 from conv_lint.interpreter.statements import execute
 from conv_lint.interpreter.suppose import ROUNDS
 from conv_lint.interpreter.tensors import new_input
+from conv_lint.interpreter.ways import Scene
 from conv_lint.tree import Tree, dotted
 from conv_lint.tree import walk as walk_tree
 from conv_lint.values import Choice, Condition, External, List, Shape, Tensor, Unknown, Value, any_shape, birth
@@ -201,12 +202,15 @@ def supposing(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) 
     before, notes = len(machine.findings), len(machine.notes)
     machine.supposed = False
     for machine.rounds in ROUNDS:
-        again = len(machine.findings)
+        again, used = len(machine.findings), machine.used
+        machine.used = set()
         with machine.longer() if again > before else contextlib.nullcontext():
             _attempt(machine, node, entry)
+        made, machine.used = machine.used, used | machine.used
         if machine.rounds != ROUNDS[0]:
             seen = {(f.code, f.place.file.path, f.position) for f in machine.findings[again:]}
-            kept = [f for f in machine.findings[before:again] if (f.code, f.place.file.path, f.position) in seen]
+            old = machine.findings[before:again]
+            kept = [f for f in old if (f.code, f.place.file.path, f.position) in seen or _is_of_none(f, made)]
             machine.findings[before:] = kept
             for key in list(machine.notes)[notes:]:
                 del machine.notes[key]
@@ -216,6 +220,13 @@ def supposing(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) 
     machine.rounds = None
     if machine.supposed:
         machine.findings[before:] = [f for f in machine.findings[before:] if f.code not in OF_KINDS]
+
+
+def _is_of_none(finding: Finding, made: set[object]) -> bool:
+    """Is it of a block of which this run has made none, because ``n - 1`` of one round is none?"""
+    scene = finding.scene
+    block = scene.frame.self_value if isinstance(scene, Scene) else None
+    return isinstance(block, Instance) and isinstance(block.cls, Class) and block.cls not in made
 
 
 #: Faults of what is no tensor, or has too few items: a list that is only supposed to be one says nothing of that.

@@ -33,6 +33,8 @@ def is_written(machine: Machine, frame: Frame, node: cst.CSTNode, depth: int = 0
             return _is_of_numbers(default.value)
         case cst.Call(func=function, args=args) if _is_known(machine, frame, function):
             return all(is_written(machine, frame, argument.value, depth) for argument in args)
+        case cst.Attribute(value=cst.Name(value="self")):
+            return _are_written(machine, frame, _sources(frame, node), depth)
         case cst.Attribute() | cst.Lambda() | cst.FormattedString():
             return False
     return all(is_written(machine, frame, child, depth) for child in node.children)
@@ -44,13 +46,26 @@ def _is_written_name(machine: Machine, frame: Frame, name: str, depth: int) -> b
         scope = scope.parent
     if scope is None:
         return False
+    further = _further(scope, name)
+    if further is not None and scope.call is not None:
+        return _are_written(machine, scope.call.frame, further, depth)
     if name not in scope.arguments:
-        source = _only_source(scope, name)
-        return source is not None and is_written(machine, scope, source, depth + 1)
+        return _are_written(machine, scope, _sources(scope, cst.Name(name)), depth)
     expression, caller = scope.arguments[name]
     if caller is not None:
         return is_written(machine, caller, expression, depth)
     return leaves_out(machine, scope)
+
+
+def _further(frame: Frame, name: str) -> list[cst.BaseExpression] | None:
+    """What a call gives for the ``*args`` of a function, if that is the name."""
+    params = frame.function.node.params if frame.function is not None else None
+    star = params.star_arg if params is not None else None
+    call = frame.call.node if frame.call is not None else None
+    if not isinstance(star, cst.Param) or star.name.value != name or params is None or not isinstance(call, cst.Call):
+        return None
+    given = [argument.value for argument in call.args if argument.keyword is None and not argument.star]
+    return given[len(params.posonly_params) + len(params.params) :]
 
 
 def leaves_out(machine: Machine, frame: Frame) -> bool:
@@ -83,23 +98,49 @@ def _is_of_numbers(node: cst.BaseExpression) -> bool:
     return all(isinstance(element.value, (cst.Integer, cst.Float)) for element in node.elements)
 
 
-def _only_source(frame: Frame, name: str) -> cst.BaseExpression | None:
-    """What a name of a function is computed from, if it is set once: by an assignment, or as what a loop runs over."""
+def _are_written(machine: Machine, frame: Frame, sources: list[cst.BaseExpression], depth: int) -> bool:
+    return bool(sources) and all(is_written(machine, frame, source, depth + 1) for source in sources)
+
+
+def _sources(frame: Frame, name: cst.BaseExpression) -> list[cst.BaseExpression]:
+    """What a name of a function, or an attribute of its object, is computed from there: by assignments, or by loops.
+
+    Nothing if it may be set otherwise.
+    """
     function = frame.function
     sources: list[cst.BaseExpression] = []
     for node in walk(function.node) if function is not None else ():
         match node:
-            case cst.Assign(targets=[cst.AssignTarget(target=target)], value=value) if _sets(target, name):
+            case cst.Assign(targets=targets, value=value) if any(_sets(t.target, name) for t in targets):
                 sources.append(value)
             case cst.For(target=target, iter=value) if _sets(target, name):
-                sources.append(value)
+                sources.append(_looped_over(target, value, name))
             case cst.AugAssign(target=target) | cst.NamedExpr(target=target) | cst.AnnAssign(target=target):
                 if _sets(target, name):
-                    return None
+                    return []
             case cst.AsName(name=target) | cst.CompFor(target=target) if _sets(target, name):
-                return None
-    return sources[0] if len(sources) == 1 else None
+                return []
+    return sources
 
 
-def _sets(target: cst.CSTNode, name: str) -> bool:
-    return any(isinstance(part, cst.Name) and part.value == name for part in walk(target))
+def _looped_over(target: cst.BaseExpression, over: cst.BaseExpression, name: cst.BaseExpression) -> cst.BaseExpression:
+    """What gives a target of a loop its values: ``a`` for ``x`` in ``for x, y in zip(a, b)``."""
+    if (
+        not isinstance(target, cst.Tuple)
+        or not isinstance(over, cst.Call)
+        or dotted(over.func) not in ("zip", "enumerate")
+    ):
+        return over
+    position = next(i for i, element in enumerate(target.elements) if _sets(element.value, name))
+    if dotted(over.func) == "enumerate":
+        return over.args[0].value if position and over.args else cst.Integer("0")
+    return over.args[position].value if position < len(over.args) else over
+
+
+def _sets(target: cst.CSTNode, name: cst.BaseExpression) -> bool:
+    """Is a name among the targets, or the attribute?"""
+    if isinstance(name, cst.Attribute):
+        return isinstance(target, cst.Attribute) and dotted(target) == dotted(name)
+    if isinstance(target, (cst.Attribute, cst.Subscript)):
+        return False
+    return isinstance(name, cst.Name) and any(isinstance(n, cst.Name) and n.value == name.value for n in walk(target))

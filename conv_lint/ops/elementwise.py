@@ -51,7 +51,14 @@ def outgrows(held: Shape, result: Shape) -> bool:
         return False
     if len(result) != len(held):
         return len(result) > len(held)
-    return any(a == 1 and stretches(b) is False for a, b in zip(held, result))
+    return _is_pooled(held, result) or any(a == 1 and stretches(b) is False for a, b in zip(held, result))
+
+
+def _is_pooled(held: Shape, result: Shape) -> bool:
+    """Is the one a pixel, and the other an image: ``gate += x``?  Nobody pools an image of one pixel."""
+    if len(held) < 4 or held[-2:] != (1, 1):
+        return False
+    return all(isinstance(size, Expr) and all(s.image for s in size.symbols) for size in result[-2:])
 
 
 @dataclass(frozen=True)
