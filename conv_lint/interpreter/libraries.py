@@ -192,7 +192,7 @@ def call(machine: Machine, frame: Frame, node: cst.CSTNode | None, function: Ext
         )
     if tensors.row_of(name) is not None:
         return tensors.call(machine, frame, node, name, arguments.args, arguments.kwargs, arguments.open)
-    if name.startswith("torch.nn.init."):
+    if owner == "torch.nn.init" and (method.endswith("_") or method in _OLD_INIT):
         return arguments.args[0] if arguments.args else None
     if name.startswith("math.") or name in ("numpy.prod", "numpy.sqrt", "numpy.log2", "numpy.sum", "numpy.gcd"):
         return _mathematics(machine, name, arguments)
@@ -202,6 +202,11 @@ def call(machine: Machine, frame: Frame, node: cst.CSTNode | None, function: Ext
     return Apart(reason) if name.startswith(_APART) else machine.unknown(reason, frame, node)
 
 
+#: Functions of ``torch.nn.init`` without the underscore that they have now; others tell something of a tensor.
+_OLD_INIT = frozenset(
+    "constant dirac eye kaiming_normal kaiming_uniform normal orthogonal sparse uniform xavier_normal"
+    " xavier_uniform".split()
+)
 #: Methods of torch's layers that classes which derive from them call by the name of the layer.
 _OF_LAYERS = frozenset({"__init__", "forward", "__call__"})
 #: What no shape depends on.
