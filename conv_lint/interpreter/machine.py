@@ -296,10 +296,15 @@ class Machine:
     def _undoubted(self, tensor: Tensor) -> Tensor:
         """A tensor that is known but for some cases; nothing is known of it if this is one of them."""
         assert tensor.step is not None
-        if not any(self.known_truth(doubt) for doubt in tensor.step.doubts):  # type: ignore[arg-type]
+        if not any(self._was_taken(doubt) for doubt in tensor.step.doubts):  # type: ignore[arg-type]
             return tensor
         step = replace(tensor.step, doubts=(), shape=())
         return Tensor(any_shape("differs between branches"), step, tensor.dtype, tensor.sure)
+
+    def _was_taken(self, condition: Condition) -> bool:
+        """Is a condition known to hold, without working out what follows from others: it is asked very often."""
+        truth = self.facts.truth(condition.key)
+        return truth is not None and truth != condition.negated
 
     def known_truth(self, condition: Condition) -> bool | None:
         """What the path so far says of a condition."""
