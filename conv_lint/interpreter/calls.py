@@ -275,6 +275,11 @@ def call_with(machine: Machine, frame: Frame, node: cst.CSTNode | None, function
 def _call_choice(
     machine: Machine, frame: Frame, node: cst.CSTNode | None, function: Choice, arguments: Arguments
 ) -> Value:
+    from conv_lint.interpreter import suppose
+
+    one = suppose.layer(machine, function)
+    if one is not None:
+        return call_with(machine, frame, node, one, arguments)
     return machine.choose(frame, function, lambda v: call_with(machine, frame, node, v, arguments))
 
 

@@ -14,7 +14,8 @@ from typing import Any
 from conv_lint import dims
 from conv_lint.dims import Dim, Expr
 from conv_lint.interpreter.machine import Machine
-from conv_lint.values import External, List, Unknown, Value
+from conv_lint.interpreter.objects import Instance
+from conv_lint.values import Choice, External, List, Unknown, Value
 
 #: The first is tried; the others where something was found with it.
 ROUNDS = (2, 1, 3, 4)
@@ -62,6 +63,35 @@ def kind(machine: Machine, items: Mapping[Any, Value] | Sequence[Value], index: 
     # Only now: whatever was asked for its size counts as a number from then on.
     size = index if isinstance(index, Expr) else index.size() if isinstance(index, Unknown) else None
     return _fixed(machine, machine.size(size), key) if isinstance(key, int) and size is not None else index
+
+
+def layer(machine: Machine, choice: Choice) -> Value | None:
+    """One of several layers that differ in their dimensions, ``nn.Conv2d if dim == 2 else nn.Conv3d``: as
+    :func:`kind` does it."""
+    found = _alternatives(choice)
+    names = [_layer_name(value) for value in found]
+    if machine.rounds is None or len(names) < 2 or len({re.sub(r"[123]d$", "", name) for name in names}) != 1:
+        return None
+    if not names[0].startswith("torch.nn.") or len(set(names)) < 2:
+        return None
+    wanted = "2d" if machine.rounds % 2 == 0 else "3d"
+    value: Value = choice
+    while isinstance(value, Choice):
+        is_there = any(_layer_name(v).endswith(wanted) for v in _alternatives(value.then))
+        machine.assume(value.condition, is_there)
+        value = value.then if is_there else value.other
+    _suppose(machine)
+    return machine.resolve(value)
+
+
+def _alternatives(value: Value) -> list[Value]:
+    if isinstance(value, Choice):
+        return [*_alternatives(value.then), *_alternatives(value.other)]
+    return [value]
+
+
+def _layer_name(value: Value) -> str:
+    return value.name if isinstance(value, External) else value.torch_name if isinstance(value, Instance) else ""
 
 
 def bounds(machine: Machine, given: tuple[Value, ...]) -> tuple[Value, ...]:

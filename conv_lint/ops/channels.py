@@ -19,7 +19,7 @@ def require_channels(op: Op, input: Shape, takes: Dim, at: str = "in_channels") 
     axis = -op.n - 1
     given = input[axis]
     if len(input) == op.n + 2:
-        if op.world.is_batch(given) and not op.world.is_batch(input[0]) and isinstance(takes, int):
+        if op.world.is_batch(given) and not op.world.is_batch(input[0]) and eq(given, takes) is None:
             facts = {"takes": takes, "given": catalogue.samples(given), "source": op.origin(input, axis)}
             op.fail(catalogue.input_channels(**facts, fix=catalogue.BATCH_FIRST), CALL)
             return input
