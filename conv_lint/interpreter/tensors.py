@@ -19,6 +19,7 @@ from conv_lint.interpreter.numbers import compute, numbers_of, pieces, to_value
 from conv_lint.interpreter.objects import Class, Frame, Instance, Method, Sizes
 from conv_lint.interpreter.samples import some_item
 from conv_lint.interpreter.ways import Scope
+from conv_lint.ops import unary
 from conv_lint.ops.given import layer_class
 from conv_lint.ops.join import OF_A_LIST
 from conv_lint.ops.operators import operator_name
@@ -465,6 +466,10 @@ def call_method(
         if name == "size":
             return Sizes(base) if index_of is None else Unknown(shape.rest.reason)
         return shape.rank
+    if name == "astype" and args and unary.kind_of_dtype(args[0]) == "int":
+        whole = Tensor(base.shape, base.step, "int", base.sure)
+        whole.numbers = compute("torch.int", [base], {}) if base.numbers is not None else None
+        return whole
     if name in ("astype", "copy"):
         return base
     if name in ("item", "tolist", "numpy"):
