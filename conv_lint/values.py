@@ -347,16 +347,18 @@ class List(Mutable):
     """A list.  ``open`` gives a reason if it may hold more, other or fewer items than ``items``.
 
     ``limit``: of a deque, how many items it keeps at most.  ``each``: of an open one that a loop has filled, what every
-    item looks like, or ``None``.
+    item looks like, or ``None``.  ``maybe``: of an open one of which all is known, the conditions of the items that are
+    not there for sure, by position.
     """
 
-    __slots__ = ("born", "each", "items", "limit", "open")
+    __slots__ = ("born", "each", "items", "limit", "maybe", "open")
 
     def __init__(
         self, items: Iterable[Value] = (), open: str | None = None, limit: int | None = None, each: Value = None
     ) -> None:
         self.items = list(items)
         self.open, self.limit, self.each = open, limit, each
+        self.maybe: dict[int, Condition] = {}
         self.born = birth()
 
     def keep_within(self, from_left: bool = True) -> None:
@@ -365,11 +367,17 @@ class List(Mutable):
             surplus = len(self.items) - self.limit
             self.items = self.items[surplus:] if from_left else self.items[: self.limit]
 
-    def snapshot(self) -> tuple[list[Value], str | None, Value]:
-        return list(self.items), self.open, self.each
+    def forget_conditions(self) -> None:
+        """From here on it is only known how the list begins."""
+        if self.maybe:
+            del self.items[min(self.maybe) :]
+            self.maybe = {}
 
-    def restore(self, saved: tuple[list[Value], str | None, Value]) -> None:
-        self.items, self.open, self.each = list(saved[0]), saved[1], saved[2]
+    def snapshot(self) -> tuple[list[Value], str | None, Value, dict[int, Condition]]:
+        return list(self.items), self.open, self.each, dict(self.maybe)
+
+    def restore(self, saved: tuple[list[Value], str | None, Value, dict[int, Condition]]) -> None:
+        self.items, self.open, self.each, self.maybe = list(saved[0]), saved[1], saved[2], dict(saved[3])
 
     def __repr__(self) -> str:
         return f"List({self.items!r}{', open' if self.open else ''})"

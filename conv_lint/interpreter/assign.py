@@ -252,6 +252,7 @@ def set_item(machine: Machine, frame: Frame, node: cst.CSTNode, base: Value, ind
         case List():
             machine.journal.touch(base)
             base.each = None
+            base.forget_conditions()
             if isinstance(index, int) and -len(base.items) <= index < len(base.items):
                 base.items[index] = value
             elif isinstance(index, slice) and (items := _for_slice(machine, base, index, value)) is not None:

@@ -38,6 +38,7 @@ class Arguments:
     are not known.  ``maybe``: keyword arguments that are given only under a condition.  ``rest``: a reason if only
     ``*args`` and ``**kwargs`` of the function may hold more, :data:`FURTHER` of a call that the checker makes up: what
     has a default keeps it then, also in the functions of the checked code to which they are passed on.
+    ``starred``: the list behind the only star, of which some items are there under conditions only.
     """
 
     args: list[Value] = field(default_factory=list)
@@ -47,6 +48,7 @@ class Arguments:
     others: str | None = None
     rest: str | None = None
     maybe: dict[str, Condition] = field(default_factory=dict)
+    starred: List | None = None
 
     @property
     def open(self) -> str | None:
@@ -135,6 +137,7 @@ def evaluate_arguments(machine: Machine, frame: Frame, nodes: Sequence[cst.Arg])
             if items is None:
                 kinds.refuse_iterating(machine, frame, argument.value, value, kinds.NOT_STARRED)
                 out.open = "unknown positional arguments"
+                out.starred = value if len(nodes) == 1 and isinstance(value, List) and value.maybe else None
                 displaced = True
                 continue
             out.args.extend(items)

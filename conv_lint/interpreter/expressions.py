@@ -290,7 +290,8 @@ def truth_of(machine: Machine, frame: Frame, value: Value) -> bool | Condition:
             answer = eq(value, 0)
             return Condition(("size==", value, 0), "a size", negated=True) if answer is None else not answer
         case List() | Dict():
-            sure = [key for key in value.items if key not in value.maybe] if isinstance(value, Dict) else value.items
+            keys = value.items if isinstance(value, Dict) else range(len(value.items))
+            sure = [key for key in keys if key not in value.maybe]
             return bool(sure) if not value.open or sure else Condition(("truth", value), "its length")
         case Tensor():
             numbers = value.numbers[0] if isinstance(value.numbers, list) and len(value.numbers) == 1 else value.numbers

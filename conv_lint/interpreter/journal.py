@@ -154,9 +154,7 @@ def join_states(condition: Condition | None, target: Mutable, one: Any, two: Any
         case Instance():
             return _join_instances(condition, target, one, two)
         case List():
-            items, closed = _join_items(condition, one[0], two[0])
-            reason = one[1] or two[1] or (None if closed else "length differs between branches")
-            return items, reason, join_samples(one, two) if reason else None
+            return _join_lists(condition, one, two)
         case Dict():
             return _join_keyed(condition, one, two)
         case Iter():
@@ -230,6 +228,38 @@ def _join_items(condition: Condition | None, one: list[Value], two: list[Value])
     return [join(condition, a, b) for a, b in zip(one[:shared], two[:shared])], False
 
 
+#: Why it is not known how many items a list has; each has its condition.
+ITEMS_SOMETIMES = "has items only under a condition"
+#: So many items may be there or not.
+MAX_MAYBE = 16
+
+
+def _join_lists(condition: Condition | None, one: tuple[Any, ...], two: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The state of a list that is in either of two states: what only one of them has is there under the condition."""
+    known = condition is not None and {one[1], two[1]} <= {None, ITEMS_SOMETIMES}
+    if condition is None or not known or (len(one[0]) == len(two[0]) and not one[3] and not two[3]):
+        sure = [items[: min(maybe, default=len(items))] for items, _, _, maybe in (one, two)]
+        items, closed = _join_items(condition, sure[0], sure[1])
+        reason = one[1] or two[1] or (None if closed else "length differs between branches")
+        return items, reason, join_samples(one, two) if reason else None, {}
+    pairs = enumerate(zip(one[0], two[0]))
+    alike = (i for i, (a, b) in pairs if not (same(a, b) and _same_condition(one[3].get(i), two[3].get(i))))
+    start = next(alike, min(len(one[0]), len(two[0])))
+    items, maybe = list(one[0][:start]), {i: c for i, c in one[3].items() if i < start}
+    for state, when in ((one, condition), (two, condition.inverse())):
+        for i in range(start, len(state[0])):
+            inner = state[3].get(i)
+            maybe[len(items)] = when if inner is None else Condition(("and", when, inner), when.reason)
+            items.append(state[0][i])
+    if len(maybe) > MAX_MAYBE:
+        return items[: min(maybe)], "length differs between branches", join_samples(one, two), {}
+    return items, ITEMS_SOMETIMES if maybe else None, join_samples(one, two) if maybe else None, maybe
+
+
+def _same_condition(one: Condition | None, two: Condition | None) -> bool:
+    return one is two or (one is not None and two is not None and one == two)
+
+
 #: Of longer lists no sample is made.
 MAX_SAMPLED = 32
 
@@ -237,10 +267,10 @@ MAX_SAMPLED = 32
 def join_samples(one: tuple[Any, ...], two: tuple[Any, ...]) -> Value:
     """What every item of a list looks like that is in either of two states."""
     samples: list[Value] = []
-    for items, reason, each in (one, two):
-        if reason and each is None:
+    for items, reason, each, maybe in (one, two):
+        if reason and each is None and not maybe:
             return None
-        samples += items if reason is None else [each, *items]
+        samples += items if each is None else [each, *items]
     return each_of(samples)
 
 

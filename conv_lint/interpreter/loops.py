@@ -418,7 +418,7 @@ def _given_up(joined: object, before: object) -> object:
     if isinstance(joined, tuple) and isinstance(before, tuple) and joined and isinstance(joined[0], dict):
         return (_given_up(joined[0], before[0]), *joined[1:])
     if isinstance(joined, tuple) and joined and isinstance(joined[0], list):
-        return (joined[0], "changes in a loop", None)
+        return (joined[0], "changes in a loop", None, {})
     return joined
 
 

@@ -37,6 +37,8 @@ def call(machine: Machine, frame: Frame, node: cst.CSTNode | None, called: Metho
             if name not in READING:
                 machine.journal.touch(receiver)
                 receiver.each = samples.after_call(receiver, name, args)
+                if name not in ADDING - {"insert"}:
+                    receiver.forget_conditions()
             result = handler(machine, frame, receiver, args, arguments.kwargs) if handler else Unknown(f"list.{name}")
             receiver.keep_within(from_left=name not in ("appendleft", "extendleft"))
             return result
@@ -130,8 +132,15 @@ def _appendleft(machine: Machine, frame: Frame, target: List, args: list[Value],
 
 @of_list("extend", "update")
 def _extend(machine: Machine, frame: Frame, target: List, args: list[Value], kwargs: dict[str, Value]) -> Value:
-    items = items_of(machine, args[0]) if args else []
+    given = args[0] if args else []
+    if isinstance(given, List) and given.maybe and (target.open is None or target.maybe):
+        target.maybe.update({len(target.items) + i: condition for i, condition in given.maybe.items()})
+        target.items.extend(given.items)
+        target.open = given.open
+        return None
+    items = items_of(machine, given) if args else []
     if items is None:
+        target.forget_conditions()
         target.open = target.open or "extended by unknown items"
     else:
         target.items.extend(items)

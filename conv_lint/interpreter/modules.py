@@ -66,6 +66,9 @@ def _fill(
     machine: Machine, frame: Frame, node: cst.CSTNode | None, container: Instance, name: str, arguments: Arguments
 ) -> None:
     """The children of a container."""
+    if arguments.starred is not None and name == "torch.nn.Sequential":
+        _fill_perhaps(machine, container, arguments.starred)
+        return
     if arguments.open:
         container.open = f"is made from {arguments.open}"
     values = arguments.args
@@ -85,6 +88,16 @@ def _fill(
         if not container.open and faults.no_module(machine, frame, at or node, container, machine.resolve(value)):
             container.open = _HOLDS_OTHERS
         attributes.store(machine, container, str(position), value)
+
+
+def _fill_perhaps(machine: Machine, container: Instance, given: List) -> None:
+    """``nn.Sequential(*layers)``, where a branch has put some of the layers into the list."""
+    for position, value in enumerate(given.items):
+        name = str(position)
+        attributes.store(machine, container, name, value)
+        if position in given.maybe:
+            container.sometimes[name] = given.maybe[position], container.attrs[name]
+    container.open = ONLY_SOMETIMES
 
 
 def _entries(container: Instance) -> list[tuple[str, Value]]:

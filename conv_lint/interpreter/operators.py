@@ -203,7 +203,11 @@ def _containers(
         case (List(), List()) if name == "add":
             reason = left.open or right.open
             each = join_samples(left.snapshot(), right.snapshot()) if reason else None
-            return List([*left.items, *right.items], reason, each=each)
+            both = List([*left.items, *right.items], reason, each=each)
+            both.maybe = left.maybe | {len(left.items) + i: c for i, c in right.maybe.items()}
+            if any(part.open and not part.maybe for part in (left, right)):
+                both.forget_conditions()
+            return both
         case (tuple(), tuple()) if name == "add":
             return (*left, *right)
         case (List(), int()) | (int(), List()) if name == "mul":

@@ -90,6 +90,8 @@ def _of_sequence(machine: Machine, frame: Frame, node: cst.CSTNode, base: Value,
         raise PythonRaise("TypeError")
     items = items_of(machine, base)
     if items is None:
+        if isinstance(base, List) and base.maybe and type(index) is int and 0 <= index < min(base.maybe):
+            return base.items[index]
         if isinstance(base, List) and base.each is not None:
             if isinstance(index, slice):
                 return List(open=base.open, each=base.each)
