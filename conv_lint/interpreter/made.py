@@ -135,8 +135,11 @@ class Made(Judge):
 
     def fixed_batch(self) -> Finding | None:
         """``x.view(4, -1, height, width)`` of a batch of 2: the samples that are missing are made of channels."""
-        for step in steps(self.finding.trail):
+        axis = self.axis()
+        for step in steps(self.finding.trail) if axis is not None else ():
             scope = step.scope
+            if size_at(step, axis or 0) != self.given:
+                continue
             if not isinstance(scope, Scope) or scope.op is None or not scope.op.name.endswith((".view", ".reshape")):
                 continue
             before, after = (_sizes(s.shape) for s in (*step.parents[:1], step)) if step.parents else ((), ())

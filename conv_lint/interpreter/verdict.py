@@ -72,7 +72,7 @@ def _judged(group: list[Finding], machine: Machine, wrong: set[object]) -> list[
     moved = [f for f in group if isinstance(f.scene, Scene) and f.report.rule in OF_JOINS and _is_elsewhere(f, f.scene)]
     for finding in moved:
         better = _Judge(finding, machine)
-        verdict = better.uncalled() or better.misnamed(lost=True)
+        verdict = better.left_out() or better.uncalled() or better.misnamed(lost=True)
         if verdict is not None:
             return [verdict]
     for position, finding in enumerate(group if not moved else []):
