@@ -41,6 +41,7 @@ from conv_lint.values import (
     Unknown,
     Value,
     any_shape,
+    is_mark,
 )
 
 # values and rule arguments ----------------------------------------------------------------------------------
@@ -169,11 +170,13 @@ class CallWorld:
         self.machine.settle(rest, sizes)
 
     def note_batch(self, size: Dim) -> None:
-        if isinstance(size, Expr) and len(size.symbols) == 1:
+        if isinstance(size, Expr) and len(size.symbols) == 1 and not is_mark(size):
             self.machine.samples |= size.symbols
 
     def is_batch(self, size: Dim) -> bool:
-        return isinstance(size, Expr) and not self.machine.samples.isdisjoint(size.symbols)
+        if not isinstance(size, Expr):
+            return False
+        return all(not self.machine.samples.isdisjoint(monomial) for monomial, _ in size.terms)
 
 
 def row_of(name: str) -> Row | None:

@@ -32,7 +32,7 @@ class World(Protocol):
         """A layer takes this size for the number of samples."""
 
     def is_batch(self, size: Dim) -> bool:
-        """Does a size hang on the number of samples that a layer was given?"""
+        """Is a size a multiple of the number of samples that a layer was given?"""
 
 
 @dataclass
