@@ -266,7 +266,8 @@ def _are_alike(old: Value, new: Value, depth: int = 0) -> bool:
     if old is new or _is_plain(new, depth):
         return True
     if isinstance(old, Tensor) and isinstance(new, Tensor):
-        return repr(old.shape) == repr(new.shape)
+        was, now = tuple(tuple.__iter__(old.shape)), tuple(tuple.__iter__(new.shape))
+        return len(was) == len(now) and all(is_mark(b) or repr(a) == repr(b) for a, b in zip(was, now))
     if not isinstance(old, (tuple, List, Dict)) or not isinstance(new, (tuple, List, Dict)):
         return False
     if type(old) is not type(new) or depth >= NESTED:
