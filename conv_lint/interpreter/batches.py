@@ -29,6 +29,8 @@ def speaks_of_one(machine: Machine, name: str, arguments: Mapping[str, Any]) -> 
             return arguments["start_dim"] == 1 and _is_batch(machine, arguments["input"])
         case "view" | "reshape":
             shape, input = arguments["shape"], arguments["input"]
+            if not isinstance(shape, (tuple, list)):
+                return False
             sizes = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
             return len(sizes) == 2 and _is_batch(machine, input) and sizes[0] in (input[0], input[1])
         case "cat" | "concat" | "concatenate":
