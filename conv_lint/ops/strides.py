@@ -15,15 +15,14 @@ from conv_lint.values import Shape
 
 #: What leaves the elements in the order of their dimensions, whatever it was given.
 _DENSE = re.compile(
-    r"\.(zeros|ones|rand|randn|randint|full|arange|empty|cat|concat|stack|matmul|bmm|mm|contiguous|linear|Linear|topk|LayerNorm|layer_norm"
-    r"|softmax|Softmax|log_softmax|LogSoftmax|embedding|Embedding)$"
+    r"\.(zeros|ones|rand|randn|randint|full|arange|empty|cat|concat|stack|matmul|bmm|mm|contiguous|linear|Linear|topk"
+    r"|LayerNorm|layer_norm|softmax|Softmax|log_softmax|LogSoftmax|embedding|Embedding)$"
 )
 #: What leaves them in the order in which they were.
 _LIKE = re.compile(
     r"\.(Conv\w*|conv\w*|BatchNorm\w*|\w*Pool\w*|\w*_pool\w*|ReLU\w*|relu\w*|LeakyReLU|GELU|gelu|SiLU|Sigmoid|sigmoid|Tanh"
     r"|tanh|Dropout\w*|dropout\w*)$"
 )
-
 
 #: What works on each number by itself leaves its (first) operand's order too, and so does dropout.
 _EACH = re.compile(
