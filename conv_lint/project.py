@@ -42,6 +42,7 @@ class Statement:
     binds: frozenset[str]
     touches: frozenset[str]
     star_import: bool = False
+    is_deep: bool = False
 
 
 @dataclass
@@ -62,7 +63,7 @@ class Outline:
         """The libcst tree of one statement, with the positions of the whole file; ``None`` if libcst cannot read it."""
         if statement.first not in self.trees:
             text = "".join(self.lines[statement.first - 1 : statement.last])
-            self.trees[statement.first] = _tree(self.path, text, statement.first)
+            self.trees[statement.first] = None if statement.is_deep else _tree(self.path, text, statement.first)
         return self.trees[statement.first]
 
     def about(self, name: str) -> list[Statement]:
@@ -72,7 +73,7 @@ class Outline:
 
 def _tree(path: str, text: str, first: int) -> Tree | None:
     try:
-        return Tree(path, text, first) if source.can_parse(text) else None
+        return Tree(path, text, first)
     except cst.ParserSyntaxError:
         return None
 
@@ -120,7 +121,7 @@ def _statement(node: ast.stmt) -> Statement:
                 case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
                     binds.add(name)
         touches = _touched(node)
-    return Statement(first, node.end_lineno or node.lineno, frozenset(binds), frozenset(touches), star)
+    return Statement(first, node.end_lineno or node.lineno, frozenset(binds), frozenset(touches), star, source.is_deep(node))
 
 
 def _walk_outside_functions(node: ast.AST) -> Iterator[ast.AST]:

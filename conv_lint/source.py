@@ -12,6 +12,8 @@ import warnings
 MAX_BYTES = 4_000_000
 #: Code nested deeper is not read: libcst's time grows with the square of the depth, and its stack overflows at last.
 MAX_DEPTH = 1_000
+#: An expression of so many characters of one line is not looked into for its depth.
+SHORT = 200
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 _TORCH = re.compile(r"^[^#\n]*\b(?:torch|einops)\b", re.MULTILINE)
 
@@ -55,12 +57,26 @@ def parse(text: str) -> ast.Module | None:
 def can_parse(text: str) -> bool:
     """Is the text Python, and not nested too deeply for libcst?"""
     module = parse(text)
-    level: list[ast.AST] = [module] if module is not None else []
+    return module is not None and not is_deep(module)
+
+
+def is_deep(node: ast.AST) -> bool:
+    """Is a tree nested too deeply for libcst?"""
+    level = [node]
     for _ in range(MAX_DEPTH):
+        level = [child for node in level for child in ast.iter_child_nodes(node) if not _is_short(child)]
         if not level:
-            break
-        level = [child for node in level for child in ast.iter_child_nodes(node)]
-    return module is not None and not level
+            return False
+    return True
+
+
+def _is_short(node: ast.AST) -> bool:
+    """Few characters cannot be nested deeply; most expressions need not be looked into."""
+    return (
+        isinstance(node, (ast.expr, ast.expr_context))
+        and getattr(node, "end_lineno", 0) == getattr(node, "lineno", 0)
+        and getattr(node, "end_col_offset", 0) - getattr(node, "col_offset", 0) < SHORT
+    )
 
 
 def split_lines(text: str) -> list[str]:

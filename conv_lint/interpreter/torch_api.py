@@ -77,8 +77,10 @@ def _checkpoint_sequential(c: Context, functions: Value, segments: Value, value:
 
 @native(
     "torch.jit.is_scripting", "torch.jit.is_tracing", "torch.onnx.is_in_onnx_export",
-    "torch._jit_internal.is_scripting",
-    "torch.compiler.is_compiling", "torch._dynamo.is_compiling", "torch.overrides.has_torch_function_unary",
+    "torch._jit_internal.is_scripting", "torch._C._get_tracing_state", "torch.fx._symbolic_trace.is_fx_tracing",
+    "torch.compiler.is_compiling", "torch.compiler.is_exporting", "torch._dynamo.is_compiling",
+    "torch.overrides.has_torch_function", "torch.overrides.has_torch_function_unary",
+    "torch.overrides.has_torch_function_variadic",
 )  # fmt: skip
 def _not_compiling(c: Context, *values: Value) -> Value:
     """The checked program is taken to run as it stands."""
