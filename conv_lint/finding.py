@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from conv_lint.dims import Dim, Symbol, render, render_shape
+from conv_lint.dims import Dim, Expr, Symbol, render, render_shape, substitute, symbol, symbols
 from conv_lint.rendering import common_unknown
 
 
@@ -144,11 +145,32 @@ class Report:
         text = _OPTIONAL.sub(optional, self.rule.template)
         # ``r`` and ``r // 2`` of a number that nobody knows are ``n`` and ``n//2`` here.
         unknown = common_unknown(self.facts.get(name) for name in ("takes", "given", "a", "b"))
-        return _FACT.sub(lambda m: _show(self.facts.get(m[1]), path, unknown), text)
+        names = _told_apart(self.facts.values())
+        return _FACT.sub(lambda m: _show(_renamed(self.facts.get(m[1]), names), path, unknown), text)
 
 
 _OPTIONAL = re.compile(r"\[([^\[\]]*)\]")
 _FACT = re.compile(r"\{(\w+)\}")
+
+
+def _told_apart(facts: Iterable[object]) -> dict[Symbol, Dim]:
+    """Other names, ``H'``, where one size has two symbols of one name: ``H' - H`` instead of ``H - H``."""
+    sizes = [size for fact in facts for size in (fact if isinstance(fact, tuple) else (fact,))]
+    found: dict[Symbol, Dim] = {}
+    for size in sizes:
+        own = sorted(symbols(size), key=lambda s: s.serial) if isinstance(size, Expr) else []
+        for here, other in itertools.combinations([s for s in own if s.given], 2):
+            if here.name == other.name and other not in found:
+                found[other] = symbol(f"{other.name}'")
+    return found
+
+
+def _renamed(fact: object, names: Mapping[Symbol, Dim]) -> object:
+    if not names:
+        return fact
+    if isinstance(fact, tuple):
+        return tuple(_renamed(size, names) for size in fact)
+    return substitute(fact, names) if isinstance(fact, Expr) else fact
 
 
 def _show(fact: object, path: str, unknown: Symbol | None = None) -> str:

@@ -121,7 +121,8 @@ def _statement(node: ast.stmt) -> Statement:
                 case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
                     binds.add(name)
         touches = _touched(node)
-    return Statement(first, node.end_lineno or node.lineno, frozenset(binds), frozenset(touches), star, source.is_deep(node))
+    last = node.end_lineno or node.lineno
+    return Statement(first, last, frozenset(binds), frozenset(touches), star, source.is_deep(node))
 
 
 def _walk_outside_functions(node: ast.AST) -> Iterator[ast.AST]:

@@ -275,7 +275,7 @@ def _sorted(c: Context, value: Value, key: Value = None, reverse: Value = False)
 
 @native("builtins.sum")
 def _sum(c: Context, values: Value, start: Value = 0) -> Value:
-    items = items_of(c.machine, values)
+    items = items_of(c.machine, suppose.items(c.machine, values))
     if items is None:
         return Unknown("the sum of unknown items")
     total = start

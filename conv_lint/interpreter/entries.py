@@ -57,6 +57,15 @@ def run_all(machine: Machine) -> dict[str, Value]:
             continue
         if any(_calls(value, name) for name in classes):
             supposing(machine, value.node, partial(_factory_of, machine, namespace.frame, value))
+    _feed_classes(machine, namespace, unused)
+    for value in list(unused.values()):
+        if isinstance(value, Function) and value not in machine.used and _makes_layers(value):
+            supposing(machine, value.node, partial(_factory_of, machine, namespace.frame, value))
+    return unused
+
+
+def _feed_classes(machine: Machine, namespace: Namespace, unused: dict[str, Value]) -> None:
+    """Run the classes that nothing has used yet."""
     # What a class is for, its own file knows best: the outer classes come first, and what they have run is done.
     for node in reversed(list(definitions(machine.tree.module))):
         value = namespace.frame.locals.get(node.name.value)
@@ -72,7 +81,6 @@ def run_all(machine: Machine) -> dict[str, Value]:
                 machine.findings[found:] = [f for f in machine.findings[found:] if f.code != "CONV113"]
             if node.name.value in unused and _has_own_defaults(value):
                 machine.of_defaults[value] = machine.findings[found:]
-    return unused
 
 
 def _is_exercised(machine: Machine, made: Class) -> bool:
@@ -222,7 +230,7 @@ def supposing(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) 
 
 
 def _is_of_none(finding: Finding, made: set[object]) -> bool:
-    """Is it of a block of which this run has made none, because ``n - 1`` of one round is none?"""
+    """Is it of a block of which this run has made none, because ``n - 2`` of two rounds is none?"""
     scene = finding.scene
     block = scene.frame.self_value if isinstance(scene, Scene) else None
     return isinstance(block, Instance) and isinstance(block.cls, Class) and block.cls not in made
@@ -332,14 +340,24 @@ def _calls(function: Function, name: str) -> bool:
 
 
 def _factory_of(machine: Machine, frame: Frame, function: Function) -> None:
-    """Call a function that makes a class which nothing else in the file has made, with symbols for what it needs:
-    ``def resnet29(num_classes): return ResNet(Block, [3, 3, 3], num_classes)``.  A module that it returns is fed."""
+    """Call a function that makes layers, or a class which nothing else in the file has made, with symbols for what it
+    needs: ``def resnet29(num_classes): return ResNet(Block, [3, 3, 3], num_classes)``.  What it returns is fed."""
     machine.by_default = True
     kwargs = arguments_for(machine, frame, None, function)
     for module in _modules(machine, call_with(machine, frame, function.node, function, Arguments([], kwargs))):
         feed(machine, frame, module)
 
 
+def _makes_layers(function: Function) -> bool:
+    """Does a function make layers of torch.nn, and return something?"""
+    nodes = list(walk_tree(function.node))
+    return any(isinstance(n, cst.Return) and n.value is not None for n in nodes) and any(
+        isinstance(n, cst.Call) and _LAYER.fullmatch(dotted(n.func)) for n in nodes
+    )
+
+
+#: A call of a layer of torch's.
+_LAYER = re.compile(r"(torch\.)?nn\.[A-Z]\w*")
 #: Of so many models that a function makes, one for each of its options, some are run.
 MOST_MODELS = 4
 

@@ -189,6 +189,15 @@ def _arithmetic(name: str, a: dims.Dim, b: dims.Dim) -> Value:
     return Unknown("arithmetic on sizes that are not known")
 
 
+def _alike_supposed(machine: Machine, left: Value, right: Value) -> tuple[Value, Value]:
+    """A list and an argument that nobody gives, ``[in_channels] + widths``: that is one of the same kind."""
+    items, other = (left, right) if isinstance(left, (List, tuple)) else (right, left)
+    other = suppose.items(machine, other)
+    if isinstance(items, tuple) and isinstance(other, List) and not other.open:
+        other = tuple(other.items)
+    return (items, other) if items is left else (other, items)
+
+
 def _containers(
     machine: Machine, frame: Frame, name: str, function: Callable[[Any, Any], Any], left: Value, right: Value
 ) -> Value:
@@ -197,6 +206,8 @@ def _containers(
 
     if name == "mul" and isinstance(left, (List, tuple)):
         right = suppose.count(machine, right)
+    if name == "add" and isinstance(left, (List, tuple)) != isinstance(right, (List, tuple)):
+        left, right = _alike_supposed(machine, left, right)
     match left, right:
         case (List() | tuple(), List() | tuple()) if name == "add" and _length(left) + _length(right) > MAX_CONSTANT:
             return List(open="too long a list")

@@ -10,6 +10,7 @@ from typing import Any
 
 import libcst as cst
 
+from conv_lint.interpreter import suppose
 from conv_lint.interpreter.libraries import Context, constants, native
 from conv_lint.interpreter.objects import (
     HELD,
@@ -203,7 +204,7 @@ def _accumulate(c: Context, values: Value) -> Value:
 
 @native("itertools.pairwise")
 def _pairwise(c: Context, values: Value) -> Value:
-    items = items_of(c.machine, values)
+    items = items_of(c.machine, suppose.items(c.machine, values))
     return Iter(list(itertools.pairwise(items))) if items is not None else Iter([], "pairs of unknown items")
 
 

@@ -77,7 +77,10 @@ def item(machine: Machine, frame: Frame, node: cst.CSTNode, base: Value, index: 
         case Sizes():
             return _of_sizes(machine, frame, node, base, index)
         case Unknown():
-            return _of_unknown(base, index)
+            part = suppose.items(machine, base) if isinstance(index, slice) else base
+            if isinstance(part, Unknown):
+                return _of_unknown(part, index)
+            base = part
     if isinstance(base, (tuple, str, List, range, bytes)):
         return _of_sequence(machine, frame, node, base, index)
     if base is None:

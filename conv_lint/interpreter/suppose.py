@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from conv_lint import dims
 from conv_lint.dims import Dim, Expr
@@ -18,7 +18,7 @@ from conv_lint.interpreter.objects import Instance
 from conv_lint.values import Choice, External, List, Unknown, Value
 
 #: The first is tried; the others where something was found with it.
-ROUNDS = (2, 1, 3, 4)
+ROUNDS = (2, 3, 4)
 #: An argument is supposed to be at most so large.
 LARGEST = 200
 
@@ -51,8 +51,7 @@ def _fixed(machine: Machine, found: Dim, wanted: int) -> Dim:
 def kind(machine: Machine, items: Mapping[Any, Value] | Sequence[Value], index: Value) -> Value:
     """The key of one of several layers that differ in their dimensions, ``(nn.Conv1d, nn.Conv2d, nn.Conv3d)[dim - 1]``,
     where the index hangs on an argument: for images in every other run, for volumes in the others."""
-    is_argument = isinstance(index, Expr) or (type(index) is Unknown and index.name != "?")
-    if machine.rounds is None or not is_argument:
+    if machine.rounds is None or not (isinstance(index, Expr) or is_argument(index)):
         return index
     pairs = list(items.items() if isinstance(items, Mapping) else enumerate(items))
     names = [value.name if isinstance(value, External) else "" for _, value in pairs]
@@ -109,26 +108,40 @@ def bounds(machine: Machine, given: tuple[Value, ...]) -> tuple[Value, ...]:
 
 def _size(machine: Machine, value: Value) -> Dim | None:
     value = machine.resolve(value)
-    if type(value) is Unknown and value.name != "?":
+    if is_argument(value):
         return machine.size(value.size())
     return value if isinstance(value, (int, Expr)) else None
 
 
 def items(machine: Machine, value: Value) -> Value:
-    """An argument that is iterated: a list of so many items."""
+    """An argument that is iterated, or of which a part is taken: a list of one item more than there are rounds, for
+    most lists of widths are walked in pairs, ``zip(widths[:-1], widths[1:])``."""
     value = machine.resolve(value)
-    if machine.rounds is None or type(value) is not Unknown or value.name == "?":
+    if machine.rounds is None or not is_argument(value):
         return value
-    unknown = value
-    made = List([_item(unknown, i) for i in range(machine.rounds)])
+    unknown: Unknown = value
+    count = machine.rounds + 1
+    made: list[Value] = []
+    known: dict[Unknown, Value] = {}
+    for index in range(count):
+        from_end = unknown.parts.get(("item", index - count))
+        item = _item(unknown, index, index - count if index == count - 1 else index)
+        if isinstance(from_end, Unknown):  # ``widths[-1]`` was read before
+            known[from_end] = item
+        made.append(item)
     _suppose(machine)
     machine.journal.touch(machine.facts)
-    machine.facts.values = {**machine.facts.values, unknown: made}
-    return made
+    machine.facts.values = {**machine.facts.values, **known, unknown: List(made)}
+    return machine.resolve(unknown)
 
 
-def _item(value: Unknown, index: int) -> Value:
-    return value.part(("item", index), lambda: Unknown(value.reason, f"{value.name}[{index}]"))
+def is_argument(value: Value) -> TypeGuard[Unknown]:
+    """Is it an argument that nobody gives, or a part of one?"""
+    return type(value) is Unknown and value.name != "?"
+
+
+def _item(value: Unknown, index: int, shown: int) -> Value:
+    return value.part(("item", index), lambda: Unknown(value.reason, f"{value.name}[{shown}]"))
 
 
 def _suppose(machine: Machine) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from dataclasses import dataclass
 
 import libcst as cst
 
@@ -16,45 +17,79 @@ from conv_lint.values import External
 DEEPEST = 16
 
 
-def is_written(machine: Machine, frame: Frame, node: cst.CSTNode, depth: int = 0) -> bool:
+def is_written(machine: Machine, frame: Frame, node: cst.CSTNode) -> bool:
     """Was every operand of an expression written down in a call that the code makes, or left to its default there?
 
     What a call that the checker makes up leaves to its default, somebody else may give: ``ws=1`` with
-    ``assert ws != 1`` says that it has to be given.
+    ``assert ws != 1`` says that it has to be given.  Two numbers that contradict each other,
+    ``dim=64, heads=5``, are no such case: whoever leaves one out is refused for it.
     """
-    if depth > DEEPEST:
-        return False
-    match node:
-        case cst.Name(value="True" | "False" | "None"):
-            return True
-        case cst.Name(value=name):
-            return _is_written_name(machine, frame, name, depth)
-        case cst.Call(func=cst.Attribute(attr=cst.Name(value="pop" | "get")), args=[_, default]):
-            return _is_of_numbers(default.value)
-        case cst.Call(func=function, args=args) if _is_known(machine, frame, function):
-            return all(is_written(machine, frame, argument.value, depth) for argument in args)
-        case cst.Attribute(value=cst.Name(value="self")):
-            return _are_written(machine, frame, _sources(frame, node), depth)
-        case cst.Attribute() | cst.Lambda() | cst.FormattedString():
+    own = set[tuple[int, str]]()
+    return _Reading(machine, own).whole(frame, node) and len(own) != 1
+
+
+@dataclass
+class _Reading:
+    """Follows names to where they were written; ``own``: the defaults that it met in what the checker calls."""
+
+    machine: Machine
+    own: set[tuple[int, str]]
+    depth: int = 0
+
+    def whole(self, frame: Frame, node: cst.CSTNode) -> bool:
+        """Is it all written?"""
+        if self.depth > DEEPEST:
             return False
-    return all(is_written(machine, frame, child, depth) for child in node.children)
+        match node:
+            case cst.Name(value="True" | "False" | "None"):
+                return True
+            case cst.Name(value=name):
+                return self._name(frame, name)
+            case cst.Call(func=cst.Attribute(attr=cst.Name(value="pop" | "get")), args=[_, default]):
+                return _is_of_numbers(default.value)
+            case cst.Call(func=function, args=args) if _is_known(self.machine, frame, function):
+                return all(self.whole(frame, argument.value) for argument in args)
+            case cst.Attribute(value=cst.Name(value="self")):
+                return self._sources(frame, _sources(frame, node))
+            case cst.Attribute() | cst.Lambda() | cst.FormattedString():
+                return False
+        return all(self.whole(frame, child) for child in node.children)
 
-
-def _is_written_name(machine: Machine, frame: Frame, name: str, depth: int) -> bool:
-    scope: Frame | None = frame
-    while scope is not None and name not in scope.locals:
-        scope = scope.parent
-    if scope is None:
+    def _name(self, frame: Frame, name: str) -> bool:
+        scope: Frame | None = frame
+        while scope is not None and name not in scope.locals:
+            scope = scope.parent
+        if scope is None:
+            return False
+        further = _further(scope, name)
+        if further is not None and scope.call is not None:
+            return self._sources(scope.call.frame, further)
+        if name not in scope.arguments:
+            return self._sources(scope, _sources(scope, cst.Name(name)))
+        expression, caller = scope.arguments[name]
+        if caller is not None:
+            return self.whole(caller, expression)
+        if leaves_out(self.machine, scope):
+            return True
+        is_own = scope.call is None or not isinstance(scope.call.node, cst.Call)
+        if is_own and scope.function is not None and _is_large(expression):
+            self.own.add((id(scope.function.node), name))
+            return True
         return False
-    further = _further(scope, name)
-    if further is not None and scope.call is not None:
-        return _are_written(machine, scope.call.frame, further, depth)
-    if name not in scope.arguments:
-        return _are_written(machine, scope, _sources(scope, cst.Name(name)), depth)
-    expression, caller = scope.arguments[name]
-    if caller is not None:
-        return is_written(machine, caller, expression, depth)
-    return leaves_out(machine, scope)
+
+    def _sources(self, frame: Frame, sources: list[cst.BaseExpression]) -> bool:
+        self.depth += 1
+        try:
+            return bool(sources) and all(self.whole(frame, source) for source in sources)
+        finally:
+            self.depth -= 1
+
+
+def _is_large(node: cst.CSTNode) -> bool:
+    """A number that is more than a mark for something that is not given, or several numbers."""
+    if isinstance(node, cst.Integer):
+        return node.evaluated_value > 1
+    return isinstance(node, cst.BaseExpression) and _is_of_numbers(node)
 
 
 def _further(frame: Frame, name: str) -> list[cst.BaseExpression] | None:
@@ -98,10 +133,6 @@ def _is_of_numbers(node: cst.BaseExpression) -> bool:
     return all(isinstance(element.value, (cst.Integer, cst.Float)) for element in node.elements)
 
 
-def _are_written(machine: Machine, frame: Frame, sources: list[cst.BaseExpression], depth: int) -> bool:
-    return bool(sources) and all(is_written(machine, frame, source, depth + 1) for source in sources)
-
-
 def _sources(frame: Frame, name: cst.BaseExpression) -> list[cst.BaseExpression]:
     """What a name of a function, or an attribute of its object, is computed from there: by assignments, or by loops.
 
@@ -113,12 +144,12 @@ def _sources(frame: Frame, name: cst.BaseExpression) -> list[cst.BaseExpression]
         match node:
             case cst.Assign(targets=targets, value=value) if any(_sets(t.target, name) for t in targets):
                 sources.append(value)
-            case cst.For(target=target, iter=value) if _sets(target, name):
+            case cst.For(target=target, iter=value) | cst.CompFor(target=target, iter=value) if _sets(target, name):
                 sources.append(_looped_over(target, value, name))
             case cst.AugAssign(target=target) | cst.NamedExpr(target=target) | cst.AnnAssign(target=target):
                 if _sets(target, name):
                     return []
-            case cst.AsName(name=target) | cst.CompFor(target=target) if _sets(target, name):
+            case cst.AsName(name=target) if _sets(target, name):
                 return []
     return sources
 
