@@ -161,8 +161,9 @@ def _is_package(folder: str) -> bool:
 class Project:
     """Finds the file behind a dotted name, as Python's import system would from the linted file.
 
-    ``path``: the linted file.  Roots: the folder above its outermost package, its own folder, then the folders of
-    installed packages (``site-packages``) on ``sys.path`` of the running interpreter.
+    ``path``: the linted file.  Roots: the folder above its outermost package, its own folder, those of the project, the
+    packages around it, then the folders of installed packages (``site-packages``) on ``sys.path`` of the running
+    interpreter.
     """
 
     def __init__(self, path: str) -> None:
@@ -171,12 +172,14 @@ class Project:
         names = [os.path.splitext(os.path.basename(self.path))[0]]
         if names == ["__init__"]:
             names = []
-        root = folder
+        root, packages = folder, []
         while _is_package(root) and os.path.dirname(root) != root:
             names.insert(0, os.path.basename(root))
+            packages.append(root)
             root = os.path.dirname(root)
         self.name = ".".join(names)
-        self.roots = tuple(dict.fromkeys([root, folder, *_project_folders(root)]))
+        # A program is started in a folder that may be a package, too.
+        self.roots = tuple(dict.fromkeys([root, folder, *_project_folders(root), *packages]))
 
     def is_opaque(self, name: str) -> bool:
         """Is a module known by rules of ours, so that its source is not read?  A package reads its own files."""
@@ -318,22 +321,18 @@ def is_marked(folder: str) -> bool:
 def _project_folders(root: str) -> list[str]:
     """Folders above ``root`` from which scripts of the same project are usually run: up to the one with ``.git`` or
     ``pyproject.toml``, and its ``src``."""
-    folders = []
+    folders: list[str] = []
     folder = root
     for _ in range(4):
         if is_marked(folder):
-            folders += [folder]
-            if os.path.isdir(os.path.join(folder, "src")):
-                folders.append(os.path.join(folder, "src"))
-            break
+            inner = os.path.join(folder, "src")
+            return [*folders, folder, *([inner] if os.path.isdir(inner) else [])]
         parent = os.path.dirname(folder)
         if parent == folder:
             break
         folders.append(parent)
         folder = parent
-    else:
-        return folders[:1]
-    return folders
+    return folders[:1]
 
 
 @functools.lru_cache(maxsize=1)

@@ -388,9 +388,10 @@ class Dict(Mutable):
 
     ``maybe``: the keys that are there only under a condition.  ``others``: a reason if there may be further ones.
     ``default`` is the factory of a defaultdict.  ``home``: the file whose package fills it, for a registry.
+    ``owner``: the object whose attributes the items are, of ``config.__dict__``.
     """
 
-    __slots__ = ("born", "default", "home", "items", "maybe", "others")
+    __slots__ = ("born", "default", "home", "items", "maybe", "others", "owner")
 
     def __init__(
         self, items: Mapping[Any, Value] | None = None, open: str | None = None, default: Value = None
@@ -399,6 +400,7 @@ class Dict(Mutable):
         self.maybe: dict[Any, Condition] = {}
         self.others, self.default = open, default
         self.home: str | None = None
+        self.owner: object = None
         self.born = birth()
 
     @property

@@ -272,6 +272,7 @@ def set_item(machine: Machine, frame: Frame, node: cst.CSTNode, base: Value, ind
                 base.put(index, value)
             elif not base.open:
                 base.open = "an item was set under an unknown key"
+            attributes.write_back(machine, base)
         case Tensor() if isinstance(value, Tensor):
             tensors.call(machine, frame, node, "torch.Tensor.__setitem__", [base, index, value], {})
         case Instance() if base.is_module:

@@ -164,7 +164,9 @@ def find(machine: Machine, frame: Frame, base: Instance, name: str) -> Value:
         return name
     if name == "__dict__":
         is_plain = isinstance(base.cls, Class) and not base.is_module and faults.has_known_bases(base.cls)
-        return Dict(base.attrs, base.open if is_plain else "attributes")
+        found = Dict(base.attrs, base.open if is_plain else _SOME)
+        found.owner = base
+        return found
     if name in _TABLES_OF_HOOKS and base.is_module:
         return Dict(open="the hooks of a module")
     if name == "_modules" and base.is_module:
@@ -394,6 +396,33 @@ def set_attribute(machine: Machine, frame: Frame, base: Value, name: str, value:
                 base.shape = value.shape
             else:
                 base.attrs[name] = value
+
+
+def set_some(machine: Machine, target: Instance, reason: str = "an attribute was set under an unknown name") -> None:
+    """An attribute of an object was set, and it is not known which: one of those, most likely, that only marked that
+    something was to follow (``Config(vocab_size=-1)``)."""
+    machine.journal.touch(target)
+    target.open = target.open or reason
+    if not target.is_module:
+        for name, value in target.attrs.items():
+            if value is None or (type(value) is int and value < 0):
+                target.attrs[name] = Unknown(reason)
+
+
+#: Why not all is known of the attributes of a module.
+_SOME = "attributes"
+
+
+def write_back(machine: Machine, items: Dict) -> None:
+    """What was put into ``config.__dict__`` is an attribute of the object from now on."""
+    owner = items.owner
+    if not isinstance(owner, Instance):
+        return
+    for name, value in items.items.items():
+        if isinstance(name, str) and owner.attrs.get(name, MISSING) is not value:
+            put(machine, owner, name, value)
+    if items.others not in (None, _SOME):
+        set_some(machine, owner, items.others)
 
 
 def put(machine: Machine, target: Instance, name: str, value: Value) -> None:

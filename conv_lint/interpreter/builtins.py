@@ -457,8 +457,7 @@ def _setattr(c: Context, target: Value, name: Value, value: Value) -> Value:
     if isinstance(name, str):
         attributes.set_attribute(c.machine, c.frame, target, name, value)
     elif isinstance(target, Instance):
-        c.machine.journal.touch(target)
-        target.open = target.open or "an attribute was set under an unknown name"
+        attributes.set_some(c.machine, target)
     return None
 
 

@@ -35,7 +35,8 @@ def inputs_of(machine: Machine, frame: Frame, forward: Function) -> Arguments:
             machine.assume(Condition(("==", value, None), f"{name} is None"), False)
         return Choice(Condition(("given", name), f"{name} is given"), value, None)
 
-    for number, parameter in enumerate([*params.posonly_params, *params.params][1:]):
+    behind_self = [*params.posonly_params, *params.params][forward.kind != "static" :]
+    for number, parameter in enumerate(behind_self):
         if parameter.default is None:
             may_be_none = number > 0 and parameter.name.value in _compared_with_none(forward.node)
             out.args.append(perhaps(parameter) if may_be_none else _input(inner, parameter))

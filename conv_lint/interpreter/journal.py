@@ -342,7 +342,7 @@ def _join_tensors(condition: Condition | None, a: Tensor, b: Tensor) -> Tensor:
     shape, step = join_shapes(a.shape, b.shape), a.step
     if condition is not None and len(doubts) < MAX_DOUBTS and a.step is not None and b.step is not None:
         known = a if _tells_less(b, a) else b if _tells_less(a, b) else None
-        if known is not None:
+        if known is not None and not _asks_for_rank(condition, b if known is a else a):
             shape, step = known.shape, known.step
             doubts[condition if known is b else condition.inverse()] = None
         elif shape.rest is None or shape.known:
@@ -358,6 +358,15 @@ def _join_tensors(condition: Condition | None, a: Tensor, b: Tensor) -> Tensor:
 def _any_of(value: Unknown, other: Step) -> Tensor:
     """What is not known, as the tensor that it is if the other value of a name is one."""
     return Tensor(any_shape(value.reason), Step("?", None, (), (other,)), sure=False)
+
+
+def _asks_for_rank(condition: Condition, tensor: Tensor) -> bool:
+    """Does a condition ask how many dimensions the tensor itself has?  Then neither way is an exception."""
+    rest = tensor.shape.rest
+    if rest is None or not isinstance(condition.key, tuple):
+        return False
+    own = dims.symbols(rest.count)
+    return any(not own.isdisjoint(dims.symbols(size)) for size in condition.key if isinstance(size, dims.Expr))
 
 
 def _known_of(condition: Condition, doubts: dict[object, None], a: Dim, b: Dim) -> Dim:

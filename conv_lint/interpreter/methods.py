@@ -8,7 +8,7 @@ from typing import Any
 import libcst as cst
 
 from conv_lint.dims import Expr, product
-from conv_lint.interpreter import samples, tensors, texts
+from conv_lint.interpreter import attributes, samples, tensors, texts
 from conv_lint.interpreter.calls import FURTHER, Arguments
 from conv_lint.interpreter.machine import Machine, PythonRaise
 from conv_lint.interpreter.namespace import registered
@@ -321,6 +321,7 @@ def _update(machine: Machine, frame: Frame, target: Dict, args: list[Value], kwa
         else:
             target.merge(Dict({p[0]: p[1] for p in pairs}))  # type: ignore[index]
     target.merge(Dict(kwargs))
+    attributes.write_back(machine, target)
     return None
 
 

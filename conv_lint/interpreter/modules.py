@@ -227,7 +227,8 @@ def _call(machine: Machine, frame: Frame, node: cst.CSTNode | None, module: Inst
         own = module.cls.find("__call__")
         forward = own if isinstance(own, Function) else module.attrs.get("forward", module.cls.find("forward"))
         if isinstance(forward, Function):
-            result = recall.module_call(machine, frame, node, forward, with_first(arguments, module))
+            given = arguments if forward.kind == "static" else with_first(arguments, module)
+            result = recall.module_call(machine, frame, node, forward, given)
             if not machine.muted and module.open is None and _is_fed(machine, arguments):
                 machine.exercised.add(module.cls)
             return result

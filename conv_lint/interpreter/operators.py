@@ -515,6 +515,8 @@ def equal(machine: Machine, frame: Frame, left: Value, right: Value) -> Value:
         return left is right
     if left is None or right is None:
         return False
+    if any(isinstance(a, (List, Dict)) and isinstance(b, (str, int, float)) for a, b in ((left, right), (right, left))):
+        return False  # a text is no list
     return Condition(object(), "a comparison of unknown values")
 
 

@@ -10,6 +10,11 @@ from conv_lint.ops.rule import Op
 from conv_lint.values import CannotTell, Shape
 
 
+def _is_of_layer(takes: Dim) -> bool:
+    """Is it a number that a layer was made with, rather than one of the samples that it is given?"""
+    return isinstance(takes, int) or all(s.is_parameter for s in takes.symbols)
+
+
 def require_channels(op: Op, input: Shape, takes: Dim, at: str = "in_channels") -> Shape:
     """The input of a convolution must have ``takes`` channels in front of its ``op.n`` sizes.
 
@@ -19,7 +24,9 @@ def require_channels(op: Op, input: Shape, takes: Dim, at: str = "in_channels") 
     axis = -op.n - 1
     given = input[axis]
     if len(input) == op.n + 2:
-        if op.world.is_batch(given) and not op.world.is_batch(input[0]) and eq(given, takes) is None:
+        is_odd = op.world.is_batch(given) and not op.world.is_batch(input[0])
+        # A weight for each sample (``groups=batch_size``) has the samples among the channels on purpose.
+        if is_odd and _is_of_layer(takes) and eq(given, takes) is None:
             facts = {"takes": takes, "given": catalogue.samples(given), "source": op.origin(input, axis)}
             op.fail(catalogue.input_channels(**facts, fix=catalogue.BATCH_FIRST), CALL)
             return input

@@ -187,10 +187,13 @@ def stft(
 ) -> Result:
     """(B?, L) -> (B?, N, T): N is n_fft//2 + 1, or n_fft not onesided, and T is 1 + L//hop_length, centered.
 
-    Without return_complex a last axis of 2 is added.
+    With return_complex=False a last axis of 2 is added.  torch refuses a signal of real numbers for which it is not
+    given at all, as older versions do not.
     """
     if any(isinstance(flag, Unknown) for flag in (center, onesided, return_complex, align_to_window)):
         raise CannotTell("an option of stft")
+    if return_complex is None and input.dtype != "complex":
+        raise CannotTell("stft without return_complex")
     input = op.require_rank(input, 1, 2)
     size = op.require_least("n_fft", n_fft)
     _check_window(op, window, win_length, size)
