@@ -204,9 +204,12 @@ class Real(Unknown):
 
     __slots__ = ("of", "text")
 
+    #: What stands for a computation that nobody would read.
+    UNREADABLE = "a number with a point"
+
     def __init__(self, text: str, of: tuple[object, ...]) -> None:
         super().__init__("a number that is not known")
-        self.text = text if "?" not in text and len(text) <= 40 else "a number with a point"
+        self.text = text if "?" not in text and len(text) <= 40 else self.UNREADABLE
         self.of: tuple[object, ...] = tuple(
             v for value in of for v in (value.of if isinstance(value, Real) else (value,))
         )

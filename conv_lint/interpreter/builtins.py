@@ -326,6 +326,8 @@ def _int(c: Context, value: Value = 0, base: Value = 10) -> Value:
         return dims.floordiv(value.top, value.bottom)
     if isinstance(value, Expr):
         return value
+    if isinstance(value, Real) and (whole := suppose.whole(c.machine, value)) is not None:
+        return whole
     if isinstance(value, Unknown) and not isinstance(value, (Choice, Condition)):
         if value.name != "?":
             return value

@@ -86,13 +86,14 @@ SHORT_FORMAT = 4
 
 def _formatted(machine: Machine, frame: Frame, node: cst.FormattedString) -> Value:
     text = ""
-    for part in node.parts:
+    for number, part in enumerate(node.parts):
         if isinstance(part, cst.FormattedStringText):
             text += part.value.replace("{{", "{").replace("}}", "}")
             continue
         if not isinstance(part, cst.FormattedStringExpression):
             return Unknown("a formatted string")
         value = evaluate(machine, frame, part.expression)
+        value = suppose.dimensions(machine, value, text, node.parts[number + 1 :])
         machine.weigh(value)
         spec = "".join(s.value if isinstance(s, cst.FormattedStringText) else "{" for s in part.format_spec or ())
         if not isinstance(value, (str, int, float)) or "{" in spec or len(spec) > SHORT_FORMAT:

@@ -40,7 +40,14 @@ class Idle(Judge):
             for name, other in module.children():
                 if not is_idle(other) or other is called[1] or other.class_name != called[1].class_name:
                     continue
-                if other.owner is not None and other.owner[0] is module and takes_of(other) == self.given:
+                is_own = other.owner is not None and other.owner[0] is module
+                # Of what is more than one layer, only a run tells whether it would do.
+                fits = (
+                    is_own
+                    and takes_of(other) == self.given
+                    and (not other.is_container or self.makes(other) is not None)
+                )
+                if fits:
                     return self.moved(frame.place(node), f"self.{name}, which is never called")
         return None
 

@@ -232,10 +232,12 @@ def _mathematics(machine: Machine, name: str, arguments: Arguments) -> Value:
         if items is not None and all(isinstance(v, (int, dims.Expr)) for v in sizes):
             return dims.product(sizes)  # type: ignore[arg-type]
     plain = constants(machine, tuple(arguments.args))
-    if last in _ROOTS and len(arguments.args) == 1 and isinstance(arguments.args[0], (dims.Expr, Unknown)):
-        of = arguments.args[0]
+    base = arguments.args[1:] if last == "log" else ()
+    is_root = last in _ROOTS and len(arguments.args) == 1 + len(base) and all(isinstance(b, (int, float)) for b in base)
+    if is_root and isinstance(of := arguments.args[0], (dims.Expr, Unknown)):
         of = of.size() if isinstance(of, Unknown) and not isinstance(of, Real) else of
-        return Real(f"{last}({of.text if isinstance(of, Real) else dims.render(of)})", (of,))
+        words = ", ".join([of.text if isinstance(of, Real) else dims.render(of), *map(str, base)])
+        return Real(f"{last}({words})", (of,))
     if plain is None or arguments.kwargs or (last in ("factorial", "comb", "perm") and plain[0] > 100):
         return Unknown("a number that is not known")
     function = sum if last == "sum" else getattr(math, last, None)

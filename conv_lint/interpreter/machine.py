@@ -111,7 +111,8 @@ class Machine:
     calls were given which are not followed, by id; ``hooked``: such a call was given a function, or one
     was too deep to follow.  ``read_docstring``: the shape of an input is what a docstring says.  ``used``: the classes
     that were constructed and the functions that have run; ``visiting``: what runs is another file, that uses this one.
-    ``lengths``: of containers of which not all is known, by id and what is known.  ``asked``: the names in the last
+    ``lengths``: of containers of which not all is known, by id and what is known.  ``wholes``: whole numbers that are
+    made of ones with a point, by what these were computed from.  ``asked``: the names in the last
     check of the checked code that failed.  ``of_defaults``: what was found of a class that was run with its own
     defaults.  ``samples``: the sizes that layers took for the number of samples.
     """
@@ -148,6 +149,7 @@ class Machine:
     is_batched: bool = False
     asked: frozenset[str] = frozenset()
     lengths: dict[tuple[int, int], tuple[Value, Unknown]] = field(default_factory=dict)
+    wholes: dict[object, Expr] = field(default_factory=dict)
     of_defaults: dict[Class, list[Finding]] = field(default_factory=dict)
     strained: bool = False
     reads_docstrings: bool = True

@@ -8,7 +8,7 @@ import libcst as cst
 
 from conv_lint import catalogue, ops
 from conv_lint.finding import Step
-from conv_lint.interpreter import arity, attributes, coverage, faults, locate, protocols, recall, tensors
+from conv_lint.interpreter import arity, attributes, coverage, faults, locate, protocols, recall, sequential, tensors
 from conv_lint.interpreter.calls import Arguments, call_value, with_first
 from conv_lint.interpreter.journal import ONLY_SOMETIMES, is_lost
 from conv_lint.interpreter.machine import LayerCall, Machine, PythonRaise
@@ -22,13 +22,11 @@ from conv_lint.interpreter.objects import (
     Instance,
     Layer,
     Method,
-    Native,
-    condition_of,
 )
 from conv_lint.interpreter.sequences import is_part, items_of, members
 from conv_lint.interpreter.ways import Scope
 from conv_lint.ops.rule import LayerRow, Op
-from conv_lint.values import CannotTell, Choice, Dict, External, Iter, List, Shape, Tensor, Unknown, Value, any_shape
+from conv_lint.values import CannotTell, Dict, External, Iter, List, Shape, Tensor, Unknown, Value, any_shape
 
 CONTAINERS = frozenset(
     f"torch.nn.{n}" for n in ("Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict")
@@ -247,7 +245,7 @@ def forward_of(
 ) -> Value:
     """``forward`` as the torch.nn class ``name`` defines it."""
     if name == "torch.nn.Sequential":
-        return _sequential(machine, frame, node, module, arguments)
+        return sequential.run(machine, frame, node, module, arguments)
     if name in ("torch.nn.Module", "torch.nn.ModuleList", "torch.nn.ModuleDict"):
         faults.no_forward(machine, frame, node, module)
     coverage.note_call(machine, module, arguments.args)
@@ -259,7 +257,7 @@ def forward_of(
     row = ops.LAYERS.get(name)
     if row is None or row.rule is None or module.open or module.layer is None or arguments.open:
         reason = module.open or arguments.open or f"{name} is not in the op table"
-        result: Value = Tensor(any_shape(reason), _step(machine, frame, node, module, arguments))
+        result: Value = Tensor(any_shape(reason), step_of(machine, frame, node, module, arguments))
         machine.unknown(reason, frame, node)
         _watched(machine, module, arguments, result)
         return result
@@ -304,7 +302,7 @@ def _watched(machine: Machine, module: Instance, arguments: Arguments, result: V
         machine.watch(LayerCall(module, tuple(arguments.args), result))
 
 
-def _step(machine: Machine, frame: Frame, node: cst.CSTNode | None, module: Instance, arguments: Arguments) -> Step:
+def step_of(machine: Machine, frame: Frame, node: cst.CSTNode | None, module: Instance, arguments: Arguments) -> Step:
     place = module.layer.call.frame.place(module.layer.call.node) if module.layer is not None else None
     if place is None and node is not None:
         place = frame.place(node)
@@ -336,7 +334,7 @@ def _run_layer(
     op = Op(row.name, row.n, label, {**module.layer.arguments, **given}, world)
     training = attributes.find(machine, frame, module, "training")
     op.training = training if isinstance(training, bool) else None
-    step = _step(machine, frame, node, module, arguments)
+    step = step_of(machine, frame, node, module, arguments)
     world.trail = step.parents
     tensors.ask(machine, row.rule, op, values)
     try:
@@ -346,31 +344,6 @@ def _run_layer(
             machine.unknown(f"{label}: {why}", frame, node)
         return Tensor(any_shape(str(why)), step)
     return tensors.from_rule(result, step, op)
-
-
-def _sequential(
-    machine: Machine, frame: Frame, node: cst.CSTNode | None, module: Instance, arguments: Arguments
-) -> Value:
-    if module.open and module.open != ONLY_SOMETIMES:
-        machine.unknown(module.open, frame, node)
-        return Tensor(any_shape(module.open), _step(machine, frame, node, module, arguments))
-    if not arguments.args:
-        return machine.unknown("a Sequential is called without an input", frame, node)
-    given = len(arguments.args)
-    if given > 1 and not arguments.open and isinstance(node, cst.Call) and faults.is_certain(machine, frame):
-        problem = f"a Sequential takes 1 input but {given} are given"
-        faults.report(machine, frame, node, catalogue.call_signature(layer=module.label, problem=problem))
-    value = arguments.args[0]
-    for name, child in list(module.attrs.items()):
-        child = machine.resolve(child)
-        if name.isidentifier() and not is_part(child):
-            continue  # an attribute of a subclass
-        arity.check(machine, frame, node, child, Arguments([value]))
-        only = condition_of(module, name)
-        if only is not None:
-            child = Choice(only, child, Native(name, lambda c, x: x))
-        value = call_value(machine, frame, node, child, [value], {})
-    return value
 
 
 # methods of nn.Module ---------------------------------------------------------------------------------------

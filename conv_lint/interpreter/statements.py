@@ -9,7 +9,7 @@ from typing import Any
 
 import libcst as cst
 
-from conv_lint.interpreter import assign, checks, classes, contracts, loops
+from conv_lint.interpreter import assign, checks, classes, contracts, loops, suppose
 from conv_lint.interpreter.calls import make_function
 from conv_lint.interpreter.expressions import evaluate, truth_of
 from conv_lint.interpreter.imports import run_import, run_import_from
@@ -119,6 +119,8 @@ def _if(
     def then() -> Flow | None:
         if tests is not None:
             checks.refuse(machine, frame, tests, node.body)
+        if isinstance(truth, Condition):
+            suppose.number(machine, truth)
         return execute_block(machine, frame, suite(node.body))
 
     def other() -> Flow | None:

@@ -11,11 +11,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
+import libcst as cst
+
 from conv_lint import dims
 from conv_lint.dims import Dim, Expr
 from conv_lint.interpreter.machine import Machine
-from conv_lint.interpreter.objects import Instance
-from conv_lint.values import Choice, External, List, Unknown, Value
+from conv_lint.interpreter.objects import Class, Instance
+from conv_lint.values import Choice, Condition, External, List, Real, Unknown, Value
 
 #: The first is tried; the others where something was found with it.
 ROUNDS = (2, 3, 4)
@@ -49,38 +51,88 @@ def _fixed(machine: Machine, found: Dim, wanted: int) -> Dim:
 
 
 def kind(machine: Machine, items: Mapping[Any, Value] | Sequence[Value], index: Value) -> Value:
-    """The key of one of several layers that differ in their dimensions, ``(nn.Conv1d, nn.Conv2d, nn.Conv3d)[dim - 1]``,
-    where the index hangs on an argument: for images in every other run, for volumes in the others."""
+    """The key of one of several classes, ``{"basic": Basic, "wide": Wide}[name]`` or ``(nn.Conv2d, nn.Conv3d)[n]``,
+    where it hangs on an argument: another one in each run."""
     if machine.rounds is None or not (isinstance(index, Expr) or is_argument(index)):
         return index
     pairs = list(items.items() if isinstance(items, Mapping) else enumerate(items))
-    names = [value.name if isinstance(value, External) else "" for _, value in pairs]
-    if len({re.sub(r"[123]d$", "", name) for name in names}) != 1 or not names[0].startswith("torch.nn."):
+    picked = _picked(machine.rounds, [value for _, value in pairs])
+    if picked is None:
         return index
-    wanted = "2d" if machine.rounds % 2 == 0 else "3d"
-    key = next((key for (key, _), name in zip(pairs, names) if name.endswith(wanted)), None)
-    # Only now: whatever was asked for its size counts as a number from then on.
-    size = index if isinstance(index, Expr) else index.size() if isinstance(index, Unknown) else None
-    return _fixed(machine, machine.size(size), key) if isinstance(key, int) and size is not None else index
+    key = pairs[picked][0]
+    if isinstance(key, int):
+        # Only now: whatever was asked for its size counts as a number from then on.
+        return _fixed(machine, machine.size(index.size() if isinstance(index, Unknown) else index), key)
+    if isinstance(key, str) and isinstance(index, Unknown):
+        _suppose(machine)
+        machine.assume(Condition(("==", index, key), f"{index.name} is {key}"), True)
+        return key
+    return index
 
 
 def layer(machine: Machine, choice: Choice) -> Value | None:
-    """One of several layers that differ in their dimensions, ``nn.Conv2d if dim == 2 else nn.Conv3d``: as
-    :func:`kind` does it."""
+    """One of several classes, ``Basic if depth < 50 else Bottleneck`` or ``nn.Conv2d if dim == 2 else nn.Conv3d``, or
+    of layers: as :func:`kind` does it."""
     found = _alternatives(choice)
-    names = [_layer_name(value) for value in found]
-    if machine.rounds is None or len(names) < 2 or len({re.sub(r"[123]d$", "", name) for name in names}) != 1:
+    picked = _picked(machine.rounds, found) if machine.rounds is not None else None
+    if picked is None:
         return None
-    if not names[0].startswith("torch.nn.") or len(set(names)) < 2:
-        return None
-    wanted = "2d" if machine.rounds % 2 == 0 else "3d"
     value: Value = choice
     while isinstance(value, Choice):
-        is_there = any(_layer_name(v).endswith(wanted) for v in _alternatives(value.then))
+        is_there = any(v is found[picked] for v in _alternatives(value.then))
         machine.assume(value.condition, is_there)
         value = value.then if is_there else value.other
     _suppose(machine)
     return machine.resolve(value)
+
+
+#: The names of layers that exist for several numbers of dimensions, up to that number.
+_DIMENSIONAL = re.compile(r"(?:^|\.)(?:Lazy)?(?:Conv|ConvTranspose|\w+Pool|\w+Norm|\w+Pad|Dropout|Unpool)$")
+
+
+def dimensions(machine: Machine, value: Value, before: str, behind: Sequence[cst.CSTNode]) -> Value:
+    """The number in ``getattr(nn, f"Conv{dim}d")``: images in every other run, volumes in the others."""
+    following = behind[0] if behind else None
+    is_name = isinstance(following, cst.FormattedStringText) and following.value.startswith("d")
+    if machine.rounds is None or not is_name or not _DIMENSIONAL.search(before):
+        return value
+    size = _size(machine, value)
+    return _fixed(machine, size, 2 + machine.rounds % 2) if size is not None else value
+
+
+def _picked(rounds: int, values: Sequence[Value]) -> int | None:
+    """Which of several classes of the checked code a run takes, or of layers that differ in their dimensions: those for
+    images in every other run, those for volumes in the others."""
+    if len({id(value) for value in values}) < 2:
+        return None
+    if all(isinstance(value, Class) and value.is_module for value in values):
+        return rounds % len(values)
+    names = [_layer_name(value) for value in values]
+    if len({re.sub(r"[123]d$", "", name) for name in names}) != 1 or not names[0].startswith("torch.nn."):
+        return None
+    wanted = "2d" if rounds % 2 == 0 else "3d"
+    return next((i for i, name in enumerate(names) if name.endswith(wanted)), None)
+
+
+def number(machine: Machine, condition: Condition) -> None:
+    """Behind ``if scale == 2 or scale == 3:`` an argument has one of the two values: another one in each run."""
+    if machine.rounds is None or condition.negated or not _are_equations(condition):
+        return
+    match condition.key:
+        case ("or", Condition() as one, Condition() as two):
+            _suppose(machine)
+            taken = (one, two)[machine.rounds % 2]
+            machine.assume(taken, True)
+            number(machine, taken)
+
+
+def _are_equations(condition: Condition) -> bool:
+    match condition.key:
+        case ("size==" | "==", *_):
+            return not condition.negated
+        case ("or", Condition() as one, Condition() as two):
+            return not condition.negated and _are_equations(one) and _are_equations(two)
+    return False
 
 
 def _alternatives(value: Value) -> list[Value]:
@@ -91,6 +143,21 @@ def _alternatives(value: Value) -> list[Value]:
 
 def _layer_name(value: Value) -> str:
     return value.name if isinstance(value, External) else value.torch_name if isinstance(value, Instance) else ""
+
+
+def whole(machine: Machine, value: Real) -> Value | None:
+    """The whole number that is made of one with a point that hangs on arguments alone, ``int(math.log2(scale))``: one
+    that nobody gives either, the same each time."""
+    sizes = [size for size in value.of if isinstance(size, Expr)]
+    plain = all(isinstance(size, (int, float, Expr)) for size in value.of)
+    if machine.rounds is None or not sizes or not plain or value.text == value.UNREADABLE:
+        return None
+    if not all(s.is_parameter for size in sizes for s in dims.symbols(machine.size(size))):
+        return None
+    key = value.text, value.of
+    if key not in machine.wholes:
+        machine.wholes[key] = dims.symbol(f"int({value.text})", None)
+    return machine.wholes[key]
 
 
 def bounds(machine: Machine, given: tuple[Value, ...]) -> tuple[Value, ...]:
