@@ -33,14 +33,17 @@ class Symbol:
     ``low`` is the least value it can have (``None``: any).  ``given`` is true for the sizes that a reader would
     name (``B``, ``H``, a parameter) and false for a mere ``?``.  ``image`` is true for the height, width, depth or
     length of what is fed to a net, ``is_parameter`` for an argument of the checked code (see :mod:`conv_lint.maps`),
-    ``is_number`` for one that is no tensor for sure.  ``batch`` is what a loader was asked for, ``last`` what is left.
+    ``is_number`` for one that is no tensor for sure.  ``batch`` is what a loader was asked for, ``last`` what is left;
+    ``is_count`` is true for what counts its batches.
     """
 
-    __slots__ = ("batch", "given", "image", "is_number", "is_parameter", "key", "last", "low", "name", "serial")
+    __slots__ = (
+        "batch", "given", "image", "is_count", "is_number", "is_parameter", "key", "last", "low", "name", "serial",
+    )  # fmt: skip
 
     def __init__(self, name: str = "?", low: int | None = None, given: bool = False, image: bool = False) -> None:
         self.name, self.low, self.given, self.image = name, low, given, image
-        self.is_parameter, self.is_number = given and low is None, False
+        self.is_parameter, self.is_number, self.is_count = given and low is None, False, False
         self.batch: int | None = None
         self.last: int | None = None
         self.serial = next(_serial)
@@ -203,6 +206,13 @@ def at_least(dim: Dim, least: int) -> None:
 def unknown(low: int | None = None) -> Expr:
     """One number that is not known, equal to itself alone."""
     return Expr((((Symbol("?", low),), 1),))
+
+
+def count() -> Expr:
+    """The number of a batch of a loader, from 0."""
+    symbol = Symbol("?", 0)
+    symbol.is_count = True
+    return Expr((((symbol,), 1),))
 
 
 def symbols(dim: Dim) -> frozenset[Symbol]:

@@ -111,6 +111,21 @@ def _any(c: Context, value: Value, *values: Value, **more: Value) -> Value:
     return Unknown("a test of an array")
 
 
+@native("numpy.random.permutation")
+def _permutation(c: Context, value: Value) -> Value:
+    """The numbers below n in another order, or the rows of an array."""
+    return value if isinstance(value, Tensor) else c.call_torch("torch.randperm", value)
+
+
+@native("numpy.random.choice")
+def _choice(c: Context, values: Value, size: Value = None, replace: Value = True, p: Value = None) -> Value:
+    """One number below n or item of a vector, or as many as ``size`` says."""
+    if size is None:
+        return Unknown("a random number")
+    is_number = isinstance(values, (int, Expr, range))
+    return c.call_torch("torch.zeros", size, dtype=External("torch.int64") if is_number else None)
+
+
 @native("numpy.repeat")
 def _repeat(c: Context, value: Value, repeats: Value = 1, axis: Value = None) -> Value:
     if not isinstance(value, Tensor):

@@ -196,7 +196,7 @@ def _defaultdict(c: Context, factory: Value = None, value: Value = (), /, **more
 def _enumerate(c: Context, value: Value, start: Value = 0) -> Value:
     stream = stream_of(value)
     if stream is not None:
-        return Stream((dims.unknown(0), stream.item), stream.reason)
+        return Stream((dims.count(), stream.item), stream.reason)
     made = _listed(c, value)
     if not isinstance(start, int):
         return Iter([], "counts from an unknown number")

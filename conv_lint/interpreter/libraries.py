@@ -166,6 +166,7 @@ def call(machine: Machine, frame: Frame, node: cst.CSTNode | None, function: Ext
     import conv_lint.interpreter.reflection
     import conv_lint.interpreter.stdlib  # and those of its standard library
     import conv_lint.interpreter.torch_api
+    import conv_lint.interpreter.training
     import conv_lint.interpreter.type_tests  # noqa: F401
     from conv_lint.interpreter import faults, modules
 

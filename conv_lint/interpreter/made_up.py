@@ -58,16 +58,20 @@ def _argument(machine: Machine, frame: Frame, made: Class | None, init: Function
             value = None
         if isinstance(value, Instance):
             machine.supposed = True  # a caller has reasons to give it another one
-            value.attrs.update(_with_unknowns(value.attrs, name))
+            value.attrs.update(_with_unknowns(value.attrs, name, flags=kind.kind == "dataclass"))
             return value
     return Unknown(f"the parameter {name}", name)
 
 
-def _with_unknowns(values: dict[str, Value], name: str) -> dict[str, Value]:
-    """What a configuration holds; None, an empty text or an empty list stand for what the caller has to say."""
+def _with_unknowns(values: dict[str, Value], name: str, flags: bool = False) -> dict[str, Value]:
+    """What a configuration holds; None, an empty text or list, and a number below 0 stand for what callers have to say.
+
+    ``flags``: whoever sets one of them knows what else to set, so that nobody knows how they stand.
+    """
     found = dict(values)
     for key, value in values.items():
-        if value is None or value == "" or value == () or (isinstance(value, (List, Dict)) and not value.items):
+        is_empty = value is None or value == "" or value == () or (isinstance(value, (List, Dict)) and not value.items)
+        if is_empty or (type(value) is int and value < 0) or (flags and isinstance(value, bool)):
             found[key] = Unknown(f"{name}.{key}", f"{name}.{key}")
     return found
 

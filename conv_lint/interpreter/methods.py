@@ -10,6 +10,7 @@ import libcst as cst
 from conv_lint.dims import Expr, product
 from conv_lint.interpreter import attributes, samples, tensors, texts
 from conv_lint.interpreter.calls import FURTHER, Arguments
+from conv_lint.interpreter.journal import each_of
 from conv_lint.interpreter.machine import Machine, PythonRaise
 from conv_lint.interpreter.namespace import registered
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Method, Property, Sizes
@@ -141,6 +142,9 @@ def _extend(machine: Machine, frame: Frame, target: List, args: list[Value], kwa
     items = items_of(machine, given) if args else []
     if items is None:
         target.forget_conditions()
+        if isinstance(given, Tensor) and (target.open is None or target.each is not None):
+            known = target.items if target.open is None else [target.each]
+            target.each = each_of([*known, tensors.piece(machine, given, None)])  # its rows, however many
         target.open = target.open or "extended by unknown items"
     else:
         target.items.extend(items)

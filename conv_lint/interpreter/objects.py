@@ -253,7 +253,14 @@ def is_module_name(name: str) -> bool:
 
 
 def _linear(base: Value) -> list[Value]:
-    return list(base.mro) if isinstance(base, Class) else [base]
+    if isinstance(base, Class):
+        return list(base.mro)
+    is_layer = isinstance(base, External) and base.name.startswith("torch.nn.") and is_module_name(base.name)
+    return [base, _MODULE] if is_layer and base != _MODULE else [base]
+
+
+#: What every layer of torch's is derived from.
+_MODULE = External("torch.nn.Module")
 
 
 def _merge(orders: list[list[Value]]) -> list[Value]:

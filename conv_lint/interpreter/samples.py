@@ -25,8 +25,8 @@ TAKING = frozenset("pop popleft remove discard sort reverse rotate".split())
 
 def after_call(target: List, method: str, args: Sequence[Value]) -> Value:
     """The sample of an open list, once a method has changed it."""
-    if target.each is None or method in TAKING:
-        return target.each
+    if target.each is None or method in TAKING or (method == "extend" and args and isinstance(args[0], Tensor)):
+        return target.each  # the rows of a tensor are looked at where they are put in
     if method in ("append", "appendleft", "add") and args:
         return journal.each_of([target.each, args[0]])
     if method == "extend" and args and isinstance(args[0], (List, Iter)) and args[0].open:

@@ -103,12 +103,11 @@ def dimensions(machine: Machine, value: Value, before: str, behind: Sequence[cst
 def _picked(rounds: int, values: Sequence[Value]) -> int | None:
     """Which of several classes of the checked code a run takes, or of layers that differ in their dimensions: those for
     images in every other run, those for volumes in the others."""
-    if len({id(value) for value in values}) < 2:
-        return None
     if all(isinstance(value, Class) and value.is_module for value in values):
-        return rounds % len(values)
+        return rounds % len(values) if len({id(value) for value in values}) > 1 else None
     names = [_layer_name(value) for value in values]
-    if len({re.sub(r"[123]d$", "", name) for name in names}) != 1 or not names[0].startswith("torch.nn."):
+    kinds = {re.sub(r"[123]d$", "", name) for name in names}
+    if len(kinds) != 1 or len(set(names)) < 2 or not names[0].startswith("torch.nn."):
         return None
     wanted = "2d" if rounds % 2 == 0 else "3d"
     return next((i for i, name in enumerate(names) if name.endswith(wanted)), None)

@@ -142,6 +142,8 @@ class CallWorld:
         self.reported = True
         if report.rule is catalogue.whole_number and self.machine.refused_before(report.facts.pop("number")):
             return
+        if report.rule is catalogue.fixed_batch and any(s.is_count for s in self.machine.facts.sizes):
+            return  # behind ``if i == 0:``, which is no last batch
         is_odd = report.rule is catalogue.not_a_tensor and report.facts["kind"] not in ("tuple", "list")
         if is_odd and not faults.is_certain(self.machine, self.frame):
             return  # where a test of the type is not understood, each alternative goes both ways
@@ -448,7 +450,7 @@ def call_method(
     open: str | None,
 ) -> Value:
     """``x.name(...)``."""
-    if name == "transpose" and len(args) > 2:
+    if name == "transpose" and (len(args) > 2 or (len(args) == 1 and isinstance(args[0], (tuple, List)))):
         name = "permute"  # an array's transpose takes all axes
     if name == "repeat" and len(args) == 2 and (args[1] in (0, -1) or _is_more_than_two(machine, base)):
         name = "repeat_interleave"  # of an array: how often, along which axis

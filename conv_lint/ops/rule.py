@@ -375,7 +375,8 @@ class Op:
         is_shape = isinstance(value, Shape)  # an array of one number, which is whole for all that is known
         if isinstance(value, Shape) and value.rest is None and len(value) > 1:
             self._refuse(value, f"a tensor of shape {value!r}", catalogue.ONE)
-        if isinstance(value, (tuple, list)) and not is_shape and self.argument(value) in _ONE_NUMBER:
+        # An empty list is a default that marks what has to be given.
+        if isinstance(value, (tuple, list)) and value and not is_shape and self.argument(value) in _ONE_NUMBER:
             single = len(value) == 1 and isinstance(value[0], int)
             shown = f"({', '.join(map(str, value))}{',' * (len(value) == 1)})"
             self._refuse(value, shown, f"write {value[0]} without the comma" if single else catalogue.ONE)
