@@ -209,9 +209,23 @@ def call_module(
     found = len(machine.findings)
     result = _call(machine, frame, node, module, arguments)
     by_program = not machine.muted and not machine.by_default
-    if by_program and all(f.report.rule in _REMARKS for f in machine.findings[found:]):
+    is_right = all(f.report.rule in _REMARKS for f in machine.findings[found:])
+    if by_program and is_right and _is_fed(machine, arguments) and _is_known_to_fit(machine, module, arguments.args[0]):
         module.fitted = True
     return result
+
+
+def _is_known_to_fit(machine: Machine, module: Instance, value: Value) -> bool:
+    """Has an input the channels or features that a layer takes, rather than as many as nobody knows?"""
+    takes = next((module.attrs[name] for name in _TAKES if name in module.attrs), None)
+    value = machine.resolve(value)
+    if takes is None or module.layer is None or not isinstance(value, Tensor):
+        return True
+    shape = machine.shape(value.shape)
+    return shape.rest is None and takes in tuple.__iter__(shape)
+
+
+_TAKES = ("in_channels", "in_features", "num_features")
 
 
 def _is_fed(machine: Machine, arguments: Arguments) -> bool:

@@ -63,7 +63,12 @@ def _made(flag: object, shape: Shape) -> object:
 )
 def batch_norm(op: Op, input: Shape, running_mean: Arg, running_var: Arg, weight: Arg, bias: Arg) -> Result:
     """(N, C), (N, C, L), (N, C, H, W) or (N, C, D, H, W) to the same."""
-    input = _batch_input(op, input)
+    try:
+        input = _batch_input(op, input)
+    except CannotTell:
+        if input.rest is not None:
+            raise
+        return input  # as the layer makes it that is to be written instead
     if input.rest is not None:
         return input
     _check_vectors(op, input, 1, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
