@@ -34,16 +34,18 @@ class Symbol:
     name (``B``, ``H``, a parameter) and false for a mere ``?``.  ``image`` is true for the height, width, depth or
     length of what is fed to a net, ``is_parameter`` for an argument of the checked code (see :mod:`conv_lint.maps`),
     ``is_number`` for one that is no tensor for sure.  ``batch`` is what a loader was asked for, ``last`` what is left;
-    ``is_count`` is true for what counts its batches.
+    ``is_count`` is true for what counts its batches, ``varies`` for what is one number or another by a condition.
     """
 
     __slots__ = (
         "batch", "given", "image", "is_count", "is_number", "is_parameter", "key", "last", "low", "name", "serial",
+        "varies",
     )  # fmt: skip
 
     def __init__(self, name: str = "?", low: int | None = None, given: bool = False, image: bool = False) -> None:
         self.name, self.low, self.given, self.image = name, low, given, image
-        self.is_parameter, self.is_number, self.is_count = given and low is None, False, False
+        self.is_parameter = given and low is None
+        self.is_number = self.is_count = self.varies = False
         self.batch: int | None = None
         self.last: int | None = None
         self.serial = next(_serial)
@@ -189,6 +191,11 @@ def batch_size(batch: int | None, last: int | None = None) -> Expr:
     return Expr((((symbol,), 1),))
 
 
+def whole_batches(dim: Expr) -> dict[Symbol, Dim]:
+    """What a loader was asked for, for each of the sizes of batches in a size."""
+    return {symbol: symbol.batch for symbol in dim.symbols if symbol.batch is not None}
+
+
 def image_size(name: str) -> Expr:
     """The height or width of an image that nothing is known of; channels last or a list of points, it may be one."""
     return Expr((((Symbol(name, 1, given=True, image=True),), 1),))
@@ -206,6 +213,13 @@ def at_least(dim: Dim, least: int) -> None:
 def unknown(low: int | None = None) -> Expr:
     """One number that is not known, equal to itself alone."""
     return Expr((((Symbol("?", low),), 1),))
+
+
+def varying(low: int | None = None) -> Expr:
+    """One number or another, by a condition that is not decided."""
+    symbol = Symbol("?", low)
+    symbol.varies = True
+    return Expr((((symbol,), 1),))
 
 
 def count() -> Expr:

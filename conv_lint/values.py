@@ -29,13 +29,13 @@ class Rest:
     """Stands first in a shape for leading dimensions whose number is not known.
 
     The same object stands for the same dimensions, so a settled ``Rest`` settles every shape that holds it.
-    ``image`` is true for what is fed to a net as a whole.
+    ``image`` is true for what is fed to a net as a whole, ``varies`` where it is one number or another by a condition.
     """
 
-    __slots__ = ("count", "image", "reason")
+    __slots__ = ("count", "image", "reason", "varies")
 
-    def __init__(self, reason: str = "number of dimensions", image: bool = False) -> None:
-        self.reason, self.image = reason, image
+    def __init__(self, reason: str = "number of dimensions", image: bool = False, varies: bool = False) -> None:
+        self.reason, self.image, self.varies = reason, image, varies
         self.count = dims.unknown(0)  # how many there are
 
     def axis(self, name: str) -> Expr:

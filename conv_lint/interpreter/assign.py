@@ -148,6 +148,9 @@ def unpacked(
     """The values for ``count`` targets, one of which may be starred."""
     value = machine.resolve(value)
     if isinstance(value, Sizes):
+        shape = machine.shape(value.tensor.shape)
+        if star == 0 and shape.rest is not None and count - 1 <= len(shape.known):
+            return [List(open="leading sizes"), *shape.known[len(shape.known) - count + 1 :]]
         value = _settle(machine, value, count, star)
     items = items_of(machine, value)
     if items is None and isinstance(value, Tensor):
@@ -175,8 +178,6 @@ def _settle(machine: Machine, value: Sizes, count: int, star: int | None) -> Val
     shape = machine.shape(value.tensor.shape)
     missing = count - len(shape.known)
     if star is not None or shape.rest is None or missing < 0:
-        if star is not None and star == 0 and count - 1 <= len(shape.known):
-            return (Unknown("leading sizes"), *shape.known[len(shape.known) - count + 1 :])
         return Unknown("number of dimensions")
     names: dict[int, str] = {0: "B", count - 1: "W", count - 2: "H"} if count == 4 else {0: "B"}
     if count == 2 and not shape.rest.image:

@@ -442,8 +442,11 @@ def store(machine: Machine, target: Instance, name: str, value: Value) -> None:
     if isinstance(value, Instance) and value.is_module:
         if value.owner is None and value is not target:
             value.owner = (target, name)
-        if target.attrs.get(name, MISSING) is None and not name.isdigit():
+        before = target.attrs.get(name, MISSING)
+        if before is None and not name.isdigit():
             del target.attrs[name]  # torch registers a module behind those registered before
+        if isinstance(before, Instance) and before.made and value.made and before.made.frame is value.made.frame:
+            target.replaced[name] = before
     target.attrs[name] = value
 
 

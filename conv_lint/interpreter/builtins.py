@@ -27,7 +27,7 @@ from conv_lint.interpreter.objects import (
     Sizes,
 )
 from conv_lint.interpreter.portraits import names_in
-from conv_lint.interpreter.samples import of_each, some_item
+from conv_lint.interpreter.samples import first_batch, of_each, some_item
 from conv_lint.interpreter.sequences import items_of, members, stream_of
 from conv_lint.interpreter.subscripts import alike
 from conv_lint.values import (
@@ -148,7 +148,7 @@ def _next(c: Context, value: Value, default: Value = MISSING) -> Value:
     if isinstance(value, Iter) and not value.open and c.machine.catching:
         raise PythonRaise("StopIteration")
     if isinstance(value, Stream):
-        return value.item
+        return first_batch(value.item)
     if isinstance(value, Iter) and value.open and value.each is not None:
         return some_item(value.each)
     if isinstance(value, Iter) and value.open == parameters.OPEN:

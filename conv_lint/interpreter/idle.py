@@ -18,6 +18,7 @@ from conv_lint.interpreter.repair import window_of_layer
 from conv_lint.interpreter.sides import GIVES
 from conv_lint.interpreter.unread import is_unread
 from conv_lint.interpreter.ways import Scope, order_of, size_at
+from conv_lint.tree import walk
 from conv_lint.values import Tensor
 
 CATS = ("torch.cat", "torch.concat", "torch.concatenate")
@@ -49,6 +50,22 @@ class Idle(Judge):
                 )
                 if fits:
                     return self.moved(frame.place(node), f"self.{name}, which is never called")
+        return None
+
+    def renamed(self) -> Finding | None:
+        """``self.bn2 = nn.BatchNorm2d(8)`` and further down ``self.bn2 = nn.BatchNorm1d(8)``: the first one is lost."""
+        rank = self.finding.report.facts.get("rank")
+        for _, _, module in self.callers():
+            called = child_of(module, self.scene.layer)
+            lost = module.replaced.get(called[0]) if called is not None else None
+            if called is None or lost is None:
+                continue
+            first, second = _always_made(lost), _always_made(called[1])
+            takes = takes_of(lost) == self.given if rank is None else lost.class_name.endswith(f"{int(str(rank)) - 2}d")
+            if takes and first is not None and second is not None:
+                verb = "" if rank is None else "write "  # in the words of its message
+                fix = f"{verb}another name than self.{called[0]}, which line {first.line} gives to {lost.class_name}"
+                return self.moved(second, fix)
         return None
 
     def repeated_layer(self) -> Finding | None:
@@ -265,6 +282,15 @@ def _element(step: Step, index: int) -> Place:
     if isinstance(first, (cst.Tuple, cst.List)) and len(first.elements) == len(step.parents):
         return replace(step.place, node=first.elements[index].value)
     return step.place
+
+
+def _always_made(layer: Instance) -> Place | None:
+    """Where a layer is made, if that is a line of a function that no condition and no loop encloses."""
+    made, function = layer.made, layer.made.frame.function if layer.made is not None else None
+    if function is None or made is None:
+        return None
+    lines = [line for line in function.node.body.children if isinstance(line, cst.SimpleStatementLine)]
+    return made.frame.place(made.node) if any(node is made.node for line in lines for node in walk(line)) else None
 
 
 def _called_twice(step: Step, module: Instance) -> Iterator[tuple[Step, Place]]:

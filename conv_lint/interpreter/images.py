@@ -56,7 +56,7 @@ def _resize(c: Context, image: Value = None, dsize: Value = None, *more: Value, 
     sizes = _sizes(image)
     if sizes is None or not isinstance(image, Tensor):
         return Unknown("an image of unknown size")
-    if not isinstance(dsize, tuple) or len(dsize) != 2:
+    if not isinstance(dsize, tuple) or len(dsize) != 2 or dsize == (0, 0):  # by the factors fx and fy
         return _array(c, (dims.unknown(1), dims.unknown(1), *sizes[2:]), image)
     channels = sizes[2:] if sizes[2:] != (1,) else ()  # an image of one channel loses its last axis
     return _array(c, (as_size(dsize[1]), as_size(dsize[0]), *channels), image)

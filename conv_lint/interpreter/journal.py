@@ -318,7 +318,14 @@ def join_sizes(a: Dim, b: Dim) -> Dim:
     if isinstance(a, Rest) or isinstance(b, Rest):
         return a
     lows = [x for x in (dims.low(a), dims.low(b)) if x is not None]
-    return dims.unknown(min(lows) if len(lows) == 2 else None)
+    low = min(lows) if len(lows) == 2 else None
+    sizes = [size for size in (a, b) if is_mark(size)]
+    return dims.unknown(low) if any(not _varies(size) for size in sizes) else dims.varying(low)
+
+
+def _varies(size: Dim) -> bool:
+    """Is a size that is not known one of several, rather than any?"""
+    return any(symbol.varies for symbol in dims.symbols(size))
 
 
 def join_shapes(a: Shape, b: Shape) -> Shape:
@@ -327,7 +334,7 @@ def join_shapes(a: Shape, b: Shape) -> Shape:
     if left == right:
         return a
     if len(left) != len(right) or a.rest is not b.rest:
-        return any_shape("the number of dimensions differs between branches")
+        return Shape((Rest("the number of dimensions differs between branches", varies=True),))  # type: ignore[arg-type]
     return Shape(tuple(join_sizes(x, y) for x, y in zip(left, right)), a.step, a.dtype)
 
 
@@ -371,7 +378,7 @@ def _asks_for_rank(condition: Condition, tensor: Tensor) -> bool:
 
 def _known_of(condition: Condition, doubts: dict[object, None], a: Dim, b: Dim) -> Dim:
     """One size that is either of two; the known one, but for a doubt, where nothing is known of the other."""
-    if a is b or a == b or is_mark(a) == is_mark(b):
+    if a is b or a == b or is_mark(a) == is_mark(b) or _varies(a if is_mark(a) else b):
         return join_sizes(a, b)
     doubts[condition if is_mark(a) else condition.inverse()] = None
     return b if is_mark(a) else a
@@ -382,13 +389,14 @@ def _tells_less(one: Tensor, other: Tensor) -> bool:
     if is_lost(one):
         return not is_lost(other)
     made = one.step is not None and bool(one.step.parents)
-    return one.shape.rest is not None and other.shape.rest is None and made
+    return one.shape.rest is not None and not one.shape.rest.varies and other.shape.rest is None and made
 
 
 def is_lost(tensor: Tensor) -> bool:
     """Is nothing known of what an operation has made?  An input may be anything, and that is all there is to know."""
     shape, step = tensor.shape, tensor.step
-    return shape.rest is not None and not shape.known and step is not None and bool(step.parents)
+    is_any = shape.rest is not None and not shape.rest.varies and not shape.known
+    return is_any and step is not None and bool(step.parents)
 
 
 def _imported(value: Value) -> Value:

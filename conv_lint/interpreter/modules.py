@@ -9,7 +9,7 @@ import libcst as cst
 from conv_lint import catalogue, ops
 from conv_lint.finding import Step
 from conv_lint.interpreter import arity, attributes, coverage, faults, locate, protocols, recall, sequential, tensors
-from conv_lint.interpreter.calls import Arguments, call_value, with_first
+from conv_lint.interpreter.calls import Arguments, call_value, call_with, with_first
 from conv_lint.interpreter.journal import ONLY_SOMETIMES, is_lost
 from conv_lint.interpreter.machine import LayerCall, Machine, PythonRaise
 from conv_lint.interpreter.objects import (
@@ -222,7 +222,7 @@ def _is_known_to_fit(machine: Machine, module: Instance, value: Value) -> bool:
     if takes is None or module.layer is None or not isinstance(value, Tensor):
         return True
     shape = machine.shape(value.shape)
-    return shape.rest is None and takes in tuple.__iter__(shape)
+    return shape.rest is None and any(size == takes for size in tuple.__iter__(shape))
 
 
 _TAKES = ("in_channels", "in_features", "num_features")
@@ -237,7 +237,9 @@ def _is_fed(machine: Machine, arguments: Arguments) -> bool:
 def _call(machine: Machine, frame: Frame, node: cst.CSTNode | None, module: Instance, arguments: Arguments) -> Value:
     if isinstance(module.cls, Class):
         own = module.cls.find("__call__")
-        forward = own if isinstance(own, Function) else module.attrs.get("forward", module.cls.find("forward"))
+        if "forward" in module.attrs and not isinstance(own, Function):  # set on the object, so that it is not bound
+            return call_with(machine, frame, node, module.attrs["forward"], arguments)
+        forward = own if isinstance(own, Function) else module.cls.find("forward")
         if isinstance(forward, Function):
             given = arguments if forward.kind == "static" else with_first(arguments, module)
             result = recall.module_call(machine, frame, node, forward, given)

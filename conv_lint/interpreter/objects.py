@@ -323,8 +323,9 @@ class Instance(Mutable):
     ``called``: whether the program itself has called it; ``fitted``: whether it has run to its end.  ``parallel``:
     whether it was wrapped by DataParallel, which is followed as the model itself.  ``edited``: where a number of
     a layer was set after it was made, by its name.  ``sometimes``: the attributes that it has only under a condition,
-    with the value that the condition is about.  ``portrait``: its description, kept
-    while it does not change (see :mod:`conv_lint.interpreter.memory`).
+    with the value that the condition is about.  ``replaced``: the layers that lost their names to others of the same
+    function.  ``portrait``: its description, kept while it does not change (see
+    :mod:`conv_lint.interpreter.memory`).
     """
 
     cls: Value
@@ -339,8 +340,14 @@ class Instance(Mutable):
     parallel: bool = False
     edited: dict[str, Place] = field(default_factory=dict, repr=False)
     sometimes: dict[str, tuple[Condition, Value]] = field(default_factory=dict, repr=False)
+    replaced: dict[str, Instance] = field(default_factory=dict, repr=False)
     portrait: Any = field(default=None, repr=False)
     born: int = field(default_factory=birth, repr=False)
+
+    @property
+    def made(self) -> Call | None:
+        """Where it was constructed."""
+        return self.layer.call if self.layer is not None else self.call
 
     def snapshot(self) -> InstanceState:
         return InstanceState(dict(self.attrs), self.layer, self.open, self.training, dict(self.sometimes))

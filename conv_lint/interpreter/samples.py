@@ -7,14 +7,15 @@ taken out of it looks like that.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from conv_lint import dims
-from conv_lint.dims import Dim
+from conv_lint.dims import Dim, Expr
 from conv_lint.interpreter import journal, protocols
 from conv_lint.interpreter.objects import Instance
 from conv_lint.interpreter.sequences import stream_of
-from conv_lint.values import Iter, List, Rest, Shape, Tensor, Unknown, Value, is_mark
+from conv_lint.values import Dict, Iter, List, Rest, Shape, Tensor, Unknown, Value, is_mark
 
 if TYPE_CHECKING:
     from conv_lint.interpreter.libraries import Context
@@ -32,6 +33,27 @@ def after_call(target: List, method: str, args: Sequence[Value]) -> Value:
     if method == "extend" and args and isinstance(args[0], (List, Iter)) and args[0].open:
         return journal.each_of([target.each, args[0].each])
     return None
+
+
+def first_batch(value: Value) -> Value:
+    """The first batch of a loader, which is a whole one."""
+    match value:
+        case Tensor():
+            sizes = tuple(tuple.__iter__(value.shape))
+            whole = tuple(dims.substitute(s, dims.whole_batches(s)) if isinstance(s, Expr) else s for s in sizes)
+            if whole == sizes:
+                return value
+            step = replace(value.step, shape=whole) if value.step is not None else None
+            return Tensor(Shape(whole, value.shape.step, value.shape.dtype), step, value.dtype, value.sure)
+        case tuple():
+            return tuple(map(first_batch, value))
+        case List() if not value.open:
+            return List(map(first_batch, value.items))
+        case Dict():
+            made = value.copy()
+            made.items = {key: first_batch(part) for key, part in value.items.items()}
+            return made
+    return value
 
 
 def some_item(value: Value) -> Value:

@@ -452,7 +452,8 @@ def call_method(
     """``x.name(...)``."""
     if name == "transpose" and (len(args) > 2 or (len(args) == 1 and isinstance(args[0], (tuple, List)))):
         name = "permute"  # an array's transpose takes all axes
-    if name == "repeat" and len(args) == 2 and (args[1] in (0, -1) or _is_more_than_two(machine, base)):
+    by_axis = len(args) == 2 and ((args[1] in (0, -1) and args[0] != 1) or _is_more_than_two(machine, base))
+    if name == "repeat" and by_axis:
         name = "repeat_interleave"  # of an array: how often, along which axis
     if name == "dot" and any(isinstance(v, Tensor) and _may_be_matrix(machine, v) for v in (base, *args[:1])):
         name = "matmul"  # of arrays: torch's takes vectors only

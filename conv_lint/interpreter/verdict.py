@@ -103,6 +103,7 @@ class _Judge(Idle, Made):
         if rule in OF_CHANNELS:
             rules = [
                 self.one_image,
+                self.renamed,
                 self.edited,
                 self.other_layer,
                 self.repeated_layer,
@@ -132,7 +133,7 @@ class _Judge(Idle, Made):
         elif rule is catalogue.view_elements:
             rules = [self.lonely, self.misnamed, self.patches, self.viewed]
         elif rule is catalogue.rank:
-            rules = [self.another_rank]
+            rules = [self.renamed, self.another_rank]
         elif rule is catalogue.kernel_too_large:
             rules = [self.misnamed, self.too_small]
         elif rule is catalogue.loss_shapes:
