@@ -184,18 +184,6 @@ def symbol(name: str, low: int | None = 1) -> Expr:
     return Expr((((Symbol(name, low, given=True),), 1),))
 
 
-def batch_size(batch: int | None, last: int | None = None) -> Expr:
-    """The size of the batches of a loader that was asked for ``batch``: the first has as many, the last ``last``."""
-    symbol = Symbol("B", 1 if batch is None else min(batch, 2), given=True)
-    symbol.batch, symbol.last = batch, last
-    return Expr((((symbol,), 1),))
-
-
-def whole_batches(dim: Expr) -> dict[Symbol, Dim]:
-    """What a loader was asked for, for each of the sizes of batches in a size."""
-    return {symbol: symbol.batch for symbol in dim.symbols if symbol.batch is not None}
-
-
 def image_size(name: str) -> Expr:
     """The height or width of an image that nothing is known of; channels last or a list of points, it may be one."""
     return Expr((((Symbol(name, 1, given=True, image=True),), 1),))
@@ -210,22 +198,10 @@ def at_least(dim: Dim, least: int) -> None:
             raised[0] += 1
 
 
-def unknown(low: int | None = None) -> Expr:
+def unknown(low: int | None = None, varies: bool = False) -> Expr:
     """One number that is not known, equal to itself alone."""
-    return Expr((((Symbol("?", low),), 1),))
-
-
-def varying(low: int | None = None) -> Expr:
-    """One number or another, by a condition that is not decided."""
     symbol = Symbol("?", low)
-    symbol.varies = True
-    return Expr((((symbol,), 1),))
-
-
-def count() -> Expr:
-    """The number of a batch of a loader, from 0."""
-    symbol = Symbol("?", 0)
-    symbol.is_count = True
+    symbol.varies = varies
     return Expr((((symbol,), 1),))
 
 

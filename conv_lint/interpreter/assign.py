@@ -13,7 +13,7 @@ from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Instance, Sizes
 from conv_lint.interpreter.sequences import items_of
 from conv_lint.tree import dotted
-from conv_lint.values import Dict, Iter, List, Tensor, Unknown, Value
+from conv_lint.values import Dict, Iter, List, Tensor, Unknown, Value, any_shape
 
 
 def bind(machine: Machine, frame: Frame, name: str, value: Value) -> None:
@@ -206,11 +206,15 @@ def _set_attribute(machine: Machine, frame: Frame, base: cst.BaseExpression, nam
     from conv_lint.interpreter.expressions import evaluate
 
     target = machine.resolve(evaluate(machine, frame, base))
+    if isinstance(target, Tensor) and name in _OF_ARRAYS and isinstance(base, cst.Name):
+        assign(machine, frame, base, Tensor(any_shape(f"its {name} was set")))
     if isinstance(target, Instance) and target.layer is not None and name in OF_WEIGHTS:
         target.edited[name] = frame.place(base)
     attributes.set_attribute(machine, frame, target, name, value)
 
 
+#: What can be set of an array, and changes its shape.
+_OF_ARRAYS = frozenset({"dtype", "shape"})
 #: Numbers of a layer that only say how its weight was made.
 OF_WEIGHTS = frozenset({"in_channels", "out_channels", "in_features", "out_features", "num_features"})
 

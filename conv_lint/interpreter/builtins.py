@@ -7,7 +7,7 @@ import collections
 
 import libcst as cst
 
-from conv_lint import dims, ops
+from conv_lint import dims, loader_sizes, ops
 from conv_lint.dims import Expr
 from conv_lint.interpreter import attributes, faults, operators, parameters, protocols, suppose
 from conv_lint.interpreter.journal import each_of
@@ -196,7 +196,7 @@ def _defaultdict(c: Context, factory: Value = None, value: Value = (), /, **more
 def _enumerate(c: Context, value: Value, start: Value = 0) -> Value:
     stream = stream_of(value)
     if stream is not None:
-        return Stream((dims.count(), stream.item), stream.reason)
+        return Stream((loader_sizes.count(), stream.item), stream.reason)
     made = _listed(c, value)
     if not isinstance(start, int):
         return Iter([], "counts from an unknown number")

@@ -136,7 +136,8 @@ def hold_comment(machine: Machine, frame: Frame, node: cst.SimpleStatementLine) 
     """``x = self.conv(x)  # (B, 64, H, W)``: what the comment says of the assigned tensor must be true.
 
     A comment may speak of one certain input.  It is not held against the input of a docstring's example, nor against
-    another batch size than its own, nor, in a function, against the sizes of what a caller gives it.
+    another batch size than its own, nor, in a function, against the sizes of what a caller gives it, nor where it is
+    right for one of the models that a file makes.
     """
     comment = node.trailing_whitespace.comment
     statement = node.body[0]
@@ -151,7 +152,7 @@ def hold_comment(machine: Machine, frame: Frame, node: cst.SimpleStatementLine) 
         return
     assert isinstance(target, cst.Name)
     value, declared = machine.resolve(frame.locals.get(target.value)), parsed[1]
-    if not isinstance(value, Tensor) or declared.rest:
+    if not isinstance(value, Tensor) or declared.rest or (value.step is not None and value.step.doubts):
         return
     shape = machine.shape(value.shape)
     if shape.rest is not None or len(shape) != len(declared.sizes):
@@ -161,6 +162,8 @@ def hold_comment(machine: Machine, frame: Frame, node: cst.SimpleStatementLine) 
     of_another_input = wrong and wrong[0] == 0 and len(wrong) > 1
     if frame.function is not None and not any(_is_decided(value.step, i - len(shape)) for i in wrong):
         of_another_input = True
+    if not wrong:
+        machine.right_comments.add(id(node))
     if wrong and not of_another_input:
         report = catalogue.shape_annotation(name=target.value, annotated=declared.text, problem=f"it is {shape!r}")
         locate.report_at(machine, frame, node, report)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from conv_lint import catalogue, dims
+from conv_lint import catalogue, dims, loader_sizes
 from conv_lint.dims import Dim, Expr
 from conv_lint.finding import Step
 from conv_lint.interpreter import locate, protocols
@@ -332,10 +332,18 @@ def _of_torchvision(c: Context, *values: Value, **options: Value) -> Value:
     train = values[1] if len(values) > 1 else options.get("train", True)
     count = dims.unknown(1) if counts is None or not isinstance(train, bool) else counts[not train]
 
+    name, kind = c.name, options.get("target_type", values[2] if len(values) > 2 else "attr")
+
     def item(c: Context) -> Value:
         sizes = tuple(dims.unknown(1) if size is None else size for size in (height, width))
         image: Value = picture(channels, *sizes)
         label: Value = Unknown("a label", "label")
+        if name.endswith("CelebA"):  # its attributes, unless something else is asked for
+            label = (
+                c.call_torch("torch.zeros", 40, dtype=External("torch.int64"))
+                if kind == "attr"
+                else Unknown("a target")
+            )
         return (
             c.call(change, image) if change is not None else image,
             c.call(target, label) if target is not None else label,
@@ -437,7 +445,7 @@ def _loader(c: Context, dataset: Value = None, batch_size: Value = 1, *values: V
     if isinstance(dataset, (Tensor, List)) or has_length:
         count = c.call(External("builtins.len"), dataset)
     last = count % batch_size if isinstance(count, int) and isinstance(batch_size, int) and batch_size > 0 else None
-    size: Dim = dims.batch_size(batch_size if isinstance(batch_size, int) else None, last or None)
+    size: Dim = loader_sizes.batch_size(batch_size if isinstance(batch_size, int) else None, last or None)
     if isinstance(batch_size, int) and batch_size > 0:
         sampler = options.get("sampler")
         # A sampler of the checked code gives as many as it likes: whole batches, for all that is known.

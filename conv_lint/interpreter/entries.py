@@ -8,13 +8,17 @@ counts as one that does not work.
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import re
+import textwrap
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 import libcst as cst
 
+from conv_lint import source
 from conv_lint.configured import shapes_for
 from conv_lint.docstrings import examples
 from conv_lint.finding import Finding, Place, Step
@@ -47,24 +51,55 @@ def run_all(machine: Machine) -> dict[str, Value]:
             _attempt(machine, node, partial(factory, machine, namespace.frame, node, value))
     for documented in [machine.tree.module, *definitions(machine.tree.module)]:
         _examples(machine, namespace, documented)
+    late = _late(machine, namespace)
     for value in list(namespace.frame.locals.values()):
-        if isinstance(value, Instance) and value.is_module and not any(m.called for _, m in walk(value)):
+        if not isinstance(value, Instance) or not value.is_module or (late and _names(machine, value.cls) & late):
+            continue
+        if not any(m.called for _, m in walk(value)):
             _attempt(machine, machine.tree.module, partial(feed, machine, namespace.frame, value))
     unused = {name: value for name, value in namespace.frame.locals.items() if _is_unused(machine, value)}
+    unused = {name: value for name, value in unused.items() if not (late and _names(machine, value) & late)}
     classes = [name for name, value in unused.items() if isinstance(value, Class)]
     for value in list(namespace.frame.locals.values()):
         if not isinstance(value, Function) or value.tree is not machine.tree or value in machine.used:
             continue
         if any(_calls(value, name) for name in classes):
             supposing(machine, value.node, partial(_factory_of, machine, namespace.frame, value))
-    _feed_classes(machine, namespace, unused)
+    _feed_classes(machine, namespace, unused, late)
     for value in list(unused.values()):
         if isinstance(value, Function) and value not in machine.used and _makes_layers(value):
             supposing(machine, value.node, partial(_factory_of, machine, namespace.frame, value))
     return unused
 
 
-def _feed_classes(machine: Machine, namespace: Namespace, unused: dict[str, Value]) -> None:
+def _late(machine: Machine, namespace: Namespace) -> set[str]:
+    """The functions, classes, tensors and models of the file that change: their names are bound again further down.
+
+    In a notebook a class that mentions one of them was written for the one above it.
+    """
+    counts: Counter[str] = Counter()
+    for statement in machine.tree.module.body:
+        if isinstance(statement, (cst.FunctionDef, cst.ClassDef)):
+            counts[statement.name.value] += 1
+        elif isinstance(statement, cst.SimpleStatementLine):
+            targets = [t.target for part in statement.body if isinstance(part, cst.Assign) for t in part.targets]
+            counts.update(target.value for target in targets if isinstance(target, cst.Name))
+    kinds = (Function, Class, Tensor, Instance)
+    return {n for n, count in counts.items() if count > 1 and isinstance(namespace.frame.locals.get(n), kinds)}
+
+
+def _names(machine: Machine, value: Value) -> set[str]:
+    """The names that a function or class of the file reads and does not bind itself."""
+    if not isinstance(value, (Function, Class)) or value.node is None or value.tree is not machine.tree:
+        return set()
+    module = source.parse(textwrap.dedent(machine.tree.module.code_for_node(value.node)))
+    nodes = list(ast.walk(module)) if module is not None else []
+    read = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+    stored = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    return read - stored - {n.arg for n in nodes if isinstance(n, ast.arg)} - {value.name}
+
+
+def _feed_classes(machine: Machine, namespace: Namespace, unused: dict[str, Value], late: set[str]) -> None:
     """Run the classes that nothing has used yet."""
     # What a class is for, its own file knows best: the outer classes come first, and what they have run is done.
     for node in reversed(list(definitions(machine.tree.module))):
@@ -73,6 +108,7 @@ def _feed_classes(machine: Machine, namespace: Namespace, unused: dict[str, Valu
             isinstance(value, Class)
             and value.is_module
             and value.tree is machine.tree
+            and not (late and _names(machine, value) & late)
             and (not _is_exercised(machine, value) or machine.models is not None or _configured(machine, value.name))
         ):
             found = len(machine.findings)

@@ -320,7 +320,7 @@ def join_sizes(a: Dim, b: Dim) -> Dim:
     lows = [x for x in (dims.low(a), dims.low(b)) if x is not None]
     low = min(lows) if len(lows) == 2 else None
     sizes = [size for size in (a, b) if is_mark(size)]
-    return dims.unknown(low) if any(not _varies(size) for size in sizes) else dims.varying(low)
+    return dims.unknown(low, varies=all(map(_varies, sizes)))
 
 
 def _varies(size: Dim) -> bool:

@@ -112,7 +112,8 @@ class Machine:
     was too deep to follow.  ``read_docstring``: the shape of an input is what a docstring says.  ``used``: the classes
     that were constructed and the functions that have run; ``visiting``: what runs is another file, that uses this one.
     ``lengths``: of containers of which not all is known, by id and what is known.  ``wholes``: whole numbers that are
-    made of ones with a point, by what these were computed from.  ``asked``: the names in the last
+    made of ones with a point, by what these were computed from.  ``right_comments``: the lines whose comments have been
+    right at least once, by id.  ``asked``: the names in the last
     check of the checked code that failed.  ``of_defaults``: what was found of a class that was run with its own
     defaults.  ``samples``: the sizes that layers took for the number of samples.
     """
@@ -150,6 +151,7 @@ class Machine:
     asked: frozenset[str] = frozenset()
     lengths: dict[tuple[int, int], tuple[Value, Unknown]] = field(default_factory=dict)
     wholes: dict[object, Expr] = field(default_factory=dict)
+    right_comments: set[int] = field(default_factory=set)
     of_defaults: dict[Class, list[Finding]] = field(default_factory=dict)
     strained: bool = False
     reads_docstrings: bool = True
@@ -304,8 +306,12 @@ class Machine:
         return Tensor(any_shape("differs between branches"), step, tensor.dtype, tensor.sure)
 
     def _was_taken(self, condition: Condition) -> bool:
-        """Is a condition known to hold, without working out what follows from others: it is asked very often."""
-        truth = self.facts.truth(condition.key)
+        """Is a condition known to hold, by itself or by the sizes that it compares?  It is asked very often, so what
+        follows from other conditions is not worked out."""
+        key = condition.key
+        truth = self.facts.truth(key)
+        if truth is None and isinstance(key, tuple) and key[0] == "size==":
+            truth = self._concluded(key)
         return truth is not None and truth != condition.negated
 
     def known_truth(self, condition: Condition) -> bool | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import libcst as cst
 
@@ -210,15 +210,15 @@ def call_module(
     result = _call(machine, frame, node, module, arguments)
     by_program = not machine.muted and not machine.by_default
     is_right = all(f.report.rule in _REMARKS for f in machine.findings[found:])
-    if by_program and is_right and _is_fed(machine, arguments) and _is_known_to_fit(machine, module, arguments.args[0]):
+    if by_program and is_right and _is_fed(machine, arguments) and _is_known_to_fit(machine, module, arguments.args):
         module.fitted = True
     return result
 
 
-def _is_known_to_fit(machine: Machine, module: Instance, value: Value) -> bool:
-    """Has an input the channels or features that a layer takes, rather than as many as nobody knows?"""
+def _is_known_to_fit(machine: Machine, module: Instance, values: Sequence[Value]) -> bool:
+    """Has the input the channels or features that a layer takes, rather than as many as nobody knows?"""
     takes = next((module.attrs[name] for name in _TAKES if name in module.attrs), None)
-    value = machine.resolve(value)
+    value = machine.resolve(values[0]) if values else None
     if takes is None or module.layer is None or not isinstance(value, Tensor):
         return True
     shape = machine.shape(value.shape)

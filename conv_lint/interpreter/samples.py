@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from conv_lint import dims
-from conv_lint.dims import Dim, Expr
+from conv_lint import dims, loader_sizes
+from conv_lint.dims import Dim
 from conv_lint.interpreter import journal, protocols
 from conv_lint.interpreter.objects import Instance
 from conv_lint.interpreter.sequences import stream_of
@@ -40,7 +40,7 @@ def first_batch(value: Value) -> Value:
     match value:
         case Tensor():
             sizes = tuple(tuple.__iter__(value.shape))
-            whole = tuple(dims.substitute(s, dims.whole_batches(s)) if isinstance(s, Expr) else s for s in sizes)
+            whole = tuple(size if isinstance(size, Rest) else loader_sizes.of_whole_batch(size) for size in sizes)
             if whole == sizes:
                 return value
             step = replace(value.step, shape=whole) if value.step is not None else None

@@ -17,7 +17,7 @@ from conv_lint.interpreter.journal import join
 from conv_lint.interpreter.machine import Flow, Machine, PythonRaise
 from conv_lint.interpreter.matching import run_match
 from conv_lint.interpreter.objects import MISSING, Frame
-from conv_lint.tree import dotted
+from conv_lint.tree import dotted, walk
 from conv_lint.values import Condition, Tensor, Value
 
 Execute = Callable[[Machine, Frame, Any], "Flow | None"]
@@ -133,12 +133,19 @@ def _if(
         return execute_block(machine, frame, suite(node.orelse.body))
 
     if isinstance(truth, Condition):
-        return machine.branch(frame, truth, then, other)
+        # Which of them is an array is not known, so each would go both ways.
+        with machine.quiet() if _asks_for_arrays(node.test) else contextlib.nullcontext():
+            return machine.branch(frame, truth, then, other)
     if not truth and _is_for_types(node.test):
         if isinstance(node.orelse, cst.Else) and any(map(_replaces_module, suite(node.orelse.body))):
             return then()
         _import_for_types(machine, frame, node.body)
     return then() if truth else other()
+
+
+def _asks_for_arrays(test: cst.BaseExpression) -> bool:
+    """``isinstance(x, np.ndarray)``, ``type(x) == np.ndarray``"""
+    return any(isinstance(node, cst.Name) and node.value == "ndarray" for node in walk(test))
 
 
 def _is_for_types(test: cst.BaseExpression) -> bool:

@@ -166,9 +166,9 @@ def bounds(machine: Machine, given: tuple[Value, ...]) -> tuple[Value, ...]:
     start, stop, step = (0, given[0], 1) if len(given) == 1 else (*given, 1)[:3]
     sizes = [_size(machine, value) for value in (start, stop, step)]
     first, last, by = sizes
-    if first is None or last is None or not isinstance(by, int) or not by:
+    if first is None or last is None or by not in (1, -1):  # ``range(0, width, 2)`` counts no blocks
         return given
-    count(machine, dims.ceildiv(last - first, by) if by > 0 else dims.ceildiv(first - last, -by))
+    count(machine, last - first if by == 1 else first - last)
     return tuple(machine.resolve(v.size() if type(v) is Unknown else v) for v in given)
 
 

@@ -30,7 +30,13 @@ def judged(machine: Machine) -> list[Finding]:
     found += _of_users(machine)
     # What a norm has passed on is said once, by the norm, unless there is evidence for another place: then it is kept.
     said = passed_on(machine.findings)
-    return [finding for finding in found if not is_of_input(finding, wrong) and id(finding) not in said]
+    found = [finding for finding in found if not is_of_input(finding, wrong) and id(finding) not in said]
+    return [finding for finding in found if not _is_right_elsewhere(finding, machine)]
+
+
+def _is_right_elsewhere(finding: Finding, machine: Machine) -> bool:
+    """Does it speak of a comment that is right for another model of the file?"""
+    return finding.report.rule is catalogue.shape_annotation and id(finding.place.node) in machine.right_comments
 
 
 def _of_users(machine: Machine) -> list[Finding]:

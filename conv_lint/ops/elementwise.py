@@ -110,6 +110,10 @@ def broadcast_all(op: Op, operands: Iterable[object]) -> Shape:
     return broadcast(op, first, 0)
 
 
+#: A kernel that takes so many pixels away may have the size of the whole map, and leaves 1, which is broadcast.
+COVERS = 16
+
+
 def pair(op: Op, a: Dim, b: Dim, residual: bool = False) -> Dim | None:
     """The size that two sizes have together; ``None`` if they do not fit.
 
@@ -127,7 +131,10 @@ def pair(op: Op, a: Dim, b: Dim, residual: bool = False) -> Dim | None:
         if same is None and stretches(a) is False and stretches(b) is False:
             op.fixes_batch(a, b)
         return a if isinstance(a, int) else b
-    if same is False and (isinstance(a - b, int) or (stretches(a) is False and stretches(b) is False)):
+    apart = a - b
+    if same is False and isinstance(apart, int) and abs(apart) >= COVERS:
+        return _undecided(op, a, b, residual)
+    if same is False and (isinstance(apart, int) or (stretches(a) is False and stretches(b) is False)):
         return None
     if maps.differ_on_maps(a, b):
         return None
