@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias, Union
 
@@ -190,12 +191,16 @@ def image_size(name: str) -> Expr:
 
 
 def at_least(dim: Dim, least: int) -> None:
-    """A lone symbol is known to be at least this much: torch would refuse to make a layer otherwise."""
-    if isinstance(dim, Expr) and len(dim.terms) == 1 and len(dim.terms[0][0]) == 1 and dim.terms[0][1] == 1:
-        (atom,) = dim.terms[0][0]
-        if isinstance(atom, Symbol) and (atom.low is None or atom.low < least):
-            atom.low = least
-            raised[0] += 1
+    """A lone symbol is known to be at least this much: torch would refuse to make a layer otherwise.  So is each factor
+    of a product that is to be above 0, as there are no negative widths."""
+    monomial, factor = dim.terms[0] if isinstance(dim, Expr) and len(dim.terms) == 1 else ((), 0)
+    is_lone = factor == 1 and len(monomial) == 1
+    if is_lone or (factor > 0 and least > 0):
+        low = least if is_lone else 1
+        for atom in monomial:
+            if isinstance(atom, Symbol) and (atom.low is None or atom.low < low):
+                atom.low = low
+                raised[0] += 1
 
 
 def unknown(low: int | None = None, varies: bool = False) -> Expr:
@@ -262,7 +267,23 @@ def floordiv(a: Dim, b: Dim) -> Dim:
             return floordiv(-a, -b)
         return _floordiv_int(a, b)
     exact = exact_div(a, b)
-    return exact if exact is not None else Expr((((Floor(a, b),), 1),))
+    if exact is not None:
+        return exact
+    smaller = _cancelled(a, b)
+    return floordiv(*smaller) if smaller is not None else Expr((((Floor(a, b),), 1),))
+
+
+def _cancelled(a: Dim, b: Expr) -> tuple[Dim, Dim] | None:
+    """``n*r*r`` and ``4*r*r`` without what they have in common, ``n`` and ``4``."""
+    if not isinstance(a, Expr) or len(b.terms) != 1:
+        return None
+    common = Counter(b.terms[0][0])
+    for monomial, _ in a.terms:
+        common &= Counter(monomial)
+    if not common or not all(isinstance(atom, Symbol) and (atom.low or 0) > 0 for atom in common):
+        return None
+    one, two = ({tuple((Counter(m) - common).elements()): c for m, c in dim.terms} for dim in (a, b))
+    return _build(one), _build(two)
 
 
 def _floordiv_int(a: Expr, b: int) -> Dim:
@@ -543,6 +564,9 @@ def divides(divisor: Dim, dim: Dim) -> bool | None:
         return None if divisor == 0 else dim % divisor == 0
     if exact_div(dim, divisor) is not None:
         return True
+    smaller = _cancelled(dim, divisor) if isinstance(divisor, Expr) else None
+    if smaller is not None:
+        return divides(smaller[1], smaller[0])
     if isinstance(divisor, int) and isinstance(dim, Expr) and divisor:
         rest = {m: c % divisor for m, c in dim.terms}
         if not any(c for m, c in rest.items() if m):
@@ -551,35 +575,6 @@ def divides(divisor: Dim, dim: Dim) -> bool | None:
         if rest.get((), 0) % common:
             return False
     return _cannot_tell()
-
-
-def solve(a: Dim, b: Dim) -> tuple[Symbol, Dim] | None:
-    """The symbol, and what it must be, for ``a == b`` to hold; ``None`` where no symbol stands alone.
-
-    A ``?`` is preferred to a named symbol, and a later symbol to an earlier one, so that names that a reader
-    knows survive.
-    """
-    difference = a - b
-    if not isinstance(difference, Expr):
-        return None
-    best: tuple[Symbol, Dim] | None = None
-    for monomial, factor in difference.terms:
-        if len(monomial) != 1 or not isinstance(monomial[0], Symbol):
-            continue
-        candidate = monomial[0]
-        rest = difference - Expr(((monomial, factor),))
-        if candidate in symbols(rest):
-            continue
-        value = exact_div(-rest, factor)
-        if value is None:
-            continue
-        if best is None or _preference(candidate) > _preference(best[0]):
-            best = (candidate, value)
-    return best
-
-
-def _preference(candidate: Symbol) -> tuple[bool, tuple[object, ...]]:
-    return (not candidate.given, candidate.key)
 
 
 def same(a: Iterable[Dim], b: Iterable[Dim]) -> bool | None:
@@ -599,22 +594,3 @@ def every(answers: Iterable[bool | None]) -> bool | None:
         if answer is None:
             out = None
     return out
-
-
-def maximum(a: Dim, b: Dim) -> Dim:
-    """``max(a, b)``; unknown where the two cannot be compared, but known to be at least the larger lower bound."""
-    if le(a, b):
-        return b
-    if le(b, a):
-        return a
-    return unknown(max((x for x in (low(a), low(b)) if x is not None), default=None))
-
-
-def minimum(a: Dim, b: Dim) -> Dim:
-    """``min(a, b)``; unknown where the two cannot be compared."""
-    if le(a, b):
-        return a
-    if le(b, a):
-        return b
-    least_a, least_b = low(a), low(b)
-    return unknown(None if least_a is None or least_b is None else min(least_a, least_b))

@@ -445,9 +445,16 @@ def store(machine: Machine, target: Instance, name: str, value: Value) -> None:
         before = target.attrs.get(name, MISSING)
         if before is None and not name.isdigit():
             del target.attrs[name]  # torch registers a module behind those registered before
-        if isinstance(before, Instance) and before.made and value.made and before.made.frame is value.made.frame:
+        if isinstance(before, Instance) and not before.is_container and _are_made_together(before, value):
             target.replaced[name] = before
     target.attrs[name] = value
+
+
+def _are_made_together(one: Instance, other: Instance) -> bool:
+    """Are two layers made by two lines of one function?"""
+    if one.made is None or other.made is None:
+        return False
+    return one.made.frame is other.made.frame and one.made.node is not other.made.node
 
 
 def module_item(machine: Machine, container: Instance, index: Value) -> Value:

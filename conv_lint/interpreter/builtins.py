@@ -7,7 +7,7 @@ import collections
 
 import libcst as cst
 
-from conv_lint import dims, loader_sizes, ops
+from conv_lint import dims, loader_sizes, ops, solving
 from conv_lint.dims import Expr
 from conv_lint.interpreter import attributes, faults, operators, parameters, protocols, suppose
 from conv_lint.interpreter.journal import each_of
@@ -294,7 +294,7 @@ def _extreme(c: Context, which: str, values: tuple[Value, ...], key: Value, defa
         return getattr(python, which)(items)
     if not all(isinstance(i, (int, Expr, Unknown)) for i in items):
         return Unknown(f"the {which} of unknown items")
-    pick = dims.maximum if which == "max" else dims.minimum
+    pick = solving.maximum if which == "max" else solving.minimum
     out: dims.Dim | None = None
     for item in items:
         size = item.size() if isinstance(item, Unknown) else item

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import libcst as cst
 
-from conv_lint import dims
+from conv_lint import dims, solving
 from conv_lint.configured import Inputs
 from conv_lint.dims import Dim, Expr, Symbol
 from conv_lint.finding import Finding, Place
@@ -392,7 +392,7 @@ class Machine:
         """From here on the two sizes are equal."""
         a, b = self.size(a), self.size(b)
         self._strain(a, b)
-        solved = dims.solve(a, b)
+        solved = solving.solve(a, b)
         if solved is None:
             return
         symbol, value = solved

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from conv_lint import catalogue, dims
+from conv_lint import catalogue, dims, solving
 from conv_lint.dims import Dim
 from conv_lint.ops.join import at_least
 from conv_lint.ops.rearrange import like, sizes_of
@@ -306,7 +306,7 @@ def _diagonal(op: Op, rows: Dim, columns: Dim, offset: object) -> Dim:
         rows = rows + shift
     else:
         return op.unknown(0)
-    return dims.maximum(dims.minimum(rows, columns), 0)
+    return solving.maximum(solving.minimum(rows, columns), 0)
 
 
 @shape_rule(
@@ -318,7 +318,7 @@ def diff(op: Op, input: Shape, n: Arg, dim: Arg, prepend: Arg, append: Arg) -> R
     axis, by = op.axis(input, dim), op.dim(n)
     if prepend is not None or append is not None:
         return tuple(tuple.__iter__(input.replaced(axis, op.unknown(0))))
-    return tuple(tuple.__iter__(input.replaced(axis, dims.maximum(input[axis] - by, 0))))
+    return tuple(tuple.__iter__(input.replaced(axis, solving.maximum(input[axis] - by, 0))))
 
 
 @shape_rule("torch.diag(input, diagonal=0, *, out=None)", "Tensor.diag(input, diagonal=0)")

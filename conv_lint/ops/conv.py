@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from conv_lint import catalogue, dims
+from conv_lint import catalogue, dims, solving
 from conv_lint.dims import Dim, Expr, divides, eq, le, lt, render
 from conv_lint.finding import CONSTRUCTION
 from conv_lint.ops.channels import require_channels
@@ -276,7 +276,7 @@ def conv_transpose(
     if wanted is not None:
         return (*leading, *(op.unknown() for _ in range(op.n)))
     for o, s, d in zip(output_padding, stride, dilation):
-        if lt(o, dims.maximum(s, d)) is False:
+        if lt(o, solving.maximum(s, d)) is False:
             op.fail(catalogue.output_padding_size(output_padding=o, stride=s, dilation=d), "output_padding")
             break
     sizes = []

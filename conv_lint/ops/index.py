@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from conv_lint import catalogue, dims
+from conv_lint import catalogue, dims, solving
 from conv_lint.dims import Dim, Expr
 from conv_lint.ops.elementwise import broadcast, broadcast_all, shown, stretches
 from conv_lint.ops.rearrange import like
@@ -252,7 +252,7 @@ def sliced(op: Op, size: Dim, part: slice) -> Dim:
     first, last = _place(size, start, 0), _place(size, stop, size)
     if first is None or last is None:
         return op.unknown(0)
-    return dims.ceildiv(dims.maximum(last - first, 0), step)
+    return dims.ceildiv(solving.maximum(last - first, 0), step)
 
 
 def _bound(value: Arg) -> Arg:

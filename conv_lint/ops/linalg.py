@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from conv_lint import catalogue, dims
+from conv_lint import catalogue, dims, solving
 from conv_lint.dims import Dim
 from conv_lint.ops.elementwise import broadcast, shown
 from conv_lint.ops.join import members
@@ -106,7 +106,7 @@ def linalg_svd(op: Op, A: Shape, full_matrices: Arg) -> Result:  # noqa: N803
     """(\\*, m, n) -> U (\\*, m, m), S (\\*, k), Vh (\\*, n, n); k = min(m, n), also for m and n
     in the reduced form (torch.linalg.svd)."""
     leading, (m, n) = _parts(op.require_rank_from(A, 2))
-    k = dims.minimum(m, n)
+    k = solving.minimum(m, n)
     if isinstance(full_matrices, Unknown):
         raise CannotTell(full_matrices.reason)
     rows, columns = (m, n) if full_matrices else (k, k)
@@ -121,7 +121,7 @@ def svd(op: Op, input: Shape, some: Arg, compute_uv: Arg) -> Result:
     """(\\*, m, n) -> U (\\*, m, k), S (\\*, k), V (\\*, n, k) (torch.svd)."""
     input = op.require_rank_from(input, 2)
     leading, (m, n) = _parts(input)
-    k = dims.minimum(m, n)
+    k = solving.minimum(m, n)
     if isinstance(some, Unknown) or isinstance(compute_uv, Unknown):
         raise CannotTell("the form of the decomposition")
     rows, columns = (k, k) if some and compute_uv else (m, n)
@@ -132,7 +132,7 @@ def svd(op: Op, input: Shape, some: Arg, compute_uv: Arg) -> Result:
 def svdvals(op: Op, A: Shape) -> Result:  # noqa: N803
     """(\\*, m, n) -> (\\*, min(m, n))."""
     leading, (m, n) = _parts(op.require_rank_from(A, 2))
-    return Shape((*leading, dims.minimum(m, n)))
+    return Shape((*leading, solving.minimum(m, n)))
 
 
 @shape_rule("torch.linalg.qr(A, mode='reduced', *, out=None)")
@@ -141,7 +141,7 @@ def linalg_qr(op: Op, A: Shape, mode: Arg) -> Result:  # noqa: N803
     if mode not in ("reduced", "complete", "r"):
         raise CannotTell("the form of the decomposition")
     leading, (m, n) = _parts(op.require_rank_from(A, 2))
-    k = m if mode == "complete" else dims.minimum(m, n)
+    k = m if mode == "complete" else solving.minimum(m, n)
     return (Shape((0,)) if mode == "r" else Shape((*leading, m, k)), Shape((*leading, k, n)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import Any
 
-from conv_lint import catalogue, dims
+from conv_lint import catalogue, dims, solving
 from conv_lint.dims import Dim
 from conv_lint.ops.rule import Arg, Op, Result, layer_rule, shape_rule
 from conv_lint.values import CannotTell, Rest, Shape, Unknown
@@ -138,7 +138,7 @@ def check_pair(op: Op, input: Shape, axis: int, pair: tuple[Dim, Dim], mode: str
                 return True
     out = size + left + right
     if mode in ("constant", None):
-        fits = dims.le(0, size + dims.minimum(left, 0) + dims.minimum(right, 0))
+        fits = dims.le(0, size + solving.minimum(left, 0) + solving.minimum(right, 0))
     else:
         fits = dims.le(0, out)
     return op.require(fits, catalogue.empty_output(input=input, output=out, source=op.origin(input, axis)), at)

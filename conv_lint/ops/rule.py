@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
-from conv_lint import catalogue, dims, maps
+from conv_lint import catalogue, dims, maps, solving
 from conv_lint.dims import Dim, Expr, eq
 from conv_lint.finding import Origin, Report, Rule, Step
 from conv_lint.ops.given import holds, require_tensor
@@ -294,7 +294,7 @@ class Op:
 
     def fixes_batch(self, a: Dim, b: Dim) -> None:
         """CONV410 where two sizes are equal for whole batches of a loader only: what is left for the last one fails."""
-        symbol, value = dims.solve(a, b) or (None, None)
+        symbol, value = solving.solve(a, b) or (None, None)
         if symbol is not None and symbol.batch == value and symbol.batch not in (None, 1):
             self.fail(catalogue.fixed_batch(batch=value, fix=f"x.size(0) for {value}, or drop_last=True in the loader"))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from conv_lint import catalogue, dims
+from conv_lint import catalogue, dims, solving
 from conv_lint.dims import Dim
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def windows(size: Dim, span: Dim, stride: Dim, padding: Dim, ceil_mode: bool = F
         return room // stride + 1
     # A window that hangs over the end counts too, also where the kernel is larger than the whole input; the last one
     # must start inside the input or its left padding.
-    return dims.ceildiv(dims.minimum(room + stride, size + padding), stride)
+    return dims.ceildiv(solving.minimum(room + stride, size + padding), stride)
 
 
 def slide(
