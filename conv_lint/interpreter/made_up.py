@@ -3,6 +3,8 @@ unknown."""
 
 from __future__ import annotations
 
+import re
+
 import libcst as cst
 
 from conv_lint import dims
@@ -11,8 +13,8 @@ from conv_lint.interpreter.calls import FURTHER, Arguments, call_with
 from conv_lint.interpreter.expressions import evaluate
 from conv_lint.interpreter.machine import Machine, PythonRaise
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Instance
-from conv_lint.tree import dotted
-from conv_lint.values import Dict, List, Unknown, Value
+from conv_lint.tree import dotted, walk
+from conv_lint.values import Dict, External, List, Unknown, Value
 
 #: Parameters that hold the object of a class that the model names as ``config_class``.
 _CONFIGURATIONS = frozenset("args cfg conf config configs configuration hparams hps opt params".split())
@@ -44,6 +46,10 @@ def _argument(machine: Machine, frame: Frame, made: Class | None, init: Function
         for symbol in number.symbols:
             symbol.is_number = True
         return number
+    layer = _layer_class(machine, init, annotation, name)
+    if layer is not None:
+        machine.supposed = True
+        return External(layer)
     kind = _annotated(machine, init, annotation)
     if annotation is None and name in _CONFIGURATIONS:
         shared = machine.resolve(init.frame.namespace.get(name))
@@ -61,6 +67,30 @@ def _argument(machine: Machine, frame: Frame, made: Class | None, init: Function
             value.attrs.update(_with_unknowns(value.attrs, name, flags=kind.kind == "dataclass"))
             return value
     return Unknown(f"the parameter {name}", name)
+
+
+#: The classes of torch's from which the layers for several numbers of dimensions are derived.
+_BASES = {
+    "_ConvNd": "Conv{}d", "_ConvTransposeNd": "ConvTranspose{}d", "_BatchNorm": "BatchNorm{}d",
+    "_NormBase": "BatchNorm{}d", "_InstanceNorm": "InstanceNorm{}d", "_DropoutNd": "Dropout{}d",
+    "_MaxPoolNd": "MaxPool{}d", "_AvgPoolNd": "AvgPool{}d",
+}  # fmt: skip
+#: What parameters are called that hold a norm or an activation, which keep every shape.
+_KEEPS = re.compile(r"(?:^|_)(?:norm|act|activation|nonlin|nonlinearity)(?:_|$)")
+
+
+def _layer_class(machine: Machine, init: Function, annotation: cst.CSTNode | None, name: str) -> str | None:
+    """The layer that stands for a class that is to be given, ``conv_op: Type[_ConvNd]``: in every other run one for
+    images, else one for volumes.  For a norm or an activation that the constructor makes, what keeps every shape."""
+    if machine.rounds is None:
+        return None
+    if annotation is not None:
+        names = [node.value for node in walk(annotation) if isinstance(node, cst.Name)]
+        base = next((_BASES[word] for word in names if word in _BASES), None)
+        if base is not None and ("Type" in names or "type" in names):
+            return f"torch.nn.{base.format(2 + machine.rounds % 2)}"
+    makes = any(isinstance(node, cst.Call) and dotted(node.func) == name for node in walk(init.node))
+    return "torch.nn.Identity" if makes and _KEEPS.search(name) else None
 
 
 def _with_unknowns(values: dict[str, Value], name: str, flags: bool = False) -> dict[str, Value]:

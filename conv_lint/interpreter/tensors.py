@@ -24,7 +24,7 @@ from conv_lint.ops.given import layer_class
 from conv_lint.ops.join import OF_A_LIST
 from conv_lint.ops.operators import operator_name
 from conv_lint.ops.rule import Op, Plain, Row, Signature, run
-from conv_lint.tree import dotted
+from conv_lint.tree import dotted, walk
 from conv_lint.values import (
     Alike,
     Apart,
@@ -226,7 +226,7 @@ def run_row(
     if row.name in OF_A_LIST and args and isinstance(lazy := machine.resolve(args[0]), Iter):
         _no_list(machine, frame, node, label, lazy)
     if row.signature.positional[:1] == ("tensors",):
-        args = [*(_joinable(machine, frame, a) for a in args[:1]), *args[1:]]
+        args = [*(_joinable(machine, frame, node, a) for a in args[:1]), *args[1:]]
     given = {k: to_rule(machine, v) for k, v in kwargs.items() if k not in ignored}
     try:
         bound = row.signature.bind([to_rule(machine, a) for a in args], given)
@@ -272,17 +272,31 @@ def is_surely_one(machine: Machine, value: Tensor) -> bool:
     return value.sure and (shape.rest is None or bool(shape.known))
 
 
-def _joinable(machine: Machine, frame: Frame, value: Value) -> Value:
+def _joinable(machine: Machine, frame: Frame, node: cst.CSTNode | None, value: Value) -> Value:
     """What is given for a list of tensors.  An input may be a list, and an empty list may be filled elsewhere; only one
-    that the running function has made itself is empty for sure."""
+    that the running function has made itself is empty for sure, if the program runs so or nothing ever fills it."""
     value = machine.resolve(value)
     if isinstance(value, Tensor) and not is_surely_one(machine, value):
         return Unknown("what may be a list")
     if value == () or (isinstance(value, List) and not (value.items or value.open)):
         own = not isinstance(value, List) or (value.born > frame.born and faults.is_kept(machine, value))
-        if not own or not faults.is_certain(machine, frame, strictly=True):
+        strictly = not _is_never_filled(frame, node)
+        if not own or not faults.is_certain(machine, frame, strictly=strictly):
             return Unknown("an empty list of tensors")
     return value
+
+
+def _is_never_filled(frame: Frame, node: cst.CSTNode | None) -> bool:
+    """Is there no line in a function that puts something into the list whose items it joins, ``torch.cat(maps)``?"""
+    first = node.args[0].value if isinstance(node, cst.Call) and node.args else None
+    if not isinstance(first, cst.Name) or frame.function is None:
+        return False
+    bases = [
+        child.target if isinstance(child, cst.AugAssign) else child.value
+        for child in walk(frame.function.node)
+        if isinstance(child, (cst.Attribute, cst.AugAssign, cst.Subscript))
+    ]
+    return all(not isinstance(base, cst.Name) or base.value != first.value for base in bases)
 
 
 def _no_list(machine: Machine, frame: Frame, node: cst.CSTNode | None, label: str, value: Iter) -> None:
