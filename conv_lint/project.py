@@ -27,7 +27,8 @@ OPAQUE = frozenset(
     " matplotlib sklearn tensorflow jax tqdm yaml pytest unittest requests skimage h5py wandb numba triton"
     " easydict addict munch attrdict box ml_collections yacs omegaconf"
     " packaging importlib pkg_resources huggingface_hub safetensors tokenizers sentencepiece"
-    " torchsummary torchinfo thop ptflops fvcore tensorboardX albumentations pytorch_lightning lightning".split()
+    " torchsummary torchinfo thop ptflops fvcore tensorboardX albumentations"
+    " pytorch_lightning lightning torchaudio".split()
 )
 #: Parts of torchvision that prepare data: known by what they do to shapes.
 _PREPARES = re.compile(r"torchvision\.(transforms|datasets)(\.|\Z)")

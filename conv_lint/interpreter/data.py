@@ -426,6 +426,12 @@ def item_of(c: Context, source: Value) -> Value:
 # loaders ----------------------------------------------------------------------------------------------------
 
 
+@native("torchaudio.load")
+def _wave(c: Context, *values: Value, **options: Value) -> Value:
+    """Channels and samples, and the rate (torchaudio.load)."""
+    return c.call_torch("torch.zeros", dims.unknown(1), dims.unknown(1)), dims.unknown(1)
+
+
 @native("torch.utils.data.DataLoader")
 def _loader(c: Context, dataset: Value = None, batch_size: Value = 1, *values: Value, **options: Value) -> Value:
     """Batches of ``batch_size`` items; the last one has the rest, so that their number is not known."""

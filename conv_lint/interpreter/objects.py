@@ -244,7 +244,7 @@ _PLAIN_BASES = frozenset({"object", "abc.ABC", "typing.Generic", "typing.Protoco
 
 def is_module_name(name: str) -> bool:
     """Is it a class of torch.nn, or of a library whose base class is one?"""
-    if name.startswith("einops.layers.") or name == "torch.jit.ScriptModule":
+    if name.startswith(("einops.layers.", "torchaudio.transforms.")) or name == "torch.jit.ScriptModule":
         return True
     return (
         name.startswith("torch.nn.")

@@ -40,6 +40,7 @@ SURFACES = {
     "torch.": "torch.",
     "Tensor.": "torch.Tensor.",
     "einops.": "einops.",
+    "torchaudio.": "torchaudio.",
 }
 #: torch takes these names, numpy's and those of its overloads, for its own.
 NUMPY_NAMES = {
@@ -49,7 +50,7 @@ NUMPY_NAMES = {
     "sections": "indices_or_sections",
 }
 #: A name below one of these is a layer, ``torch.nn.functional`` aside.
-LAYER_PACKAGES = ("torch.nn.", "einops.layers.")
+LAYER_PACKAGES = ("torch.nn.", "einops.layers.", "torchaudio.transforms.")
 F = TypeVar("F", bound=Callable[..., Any])
 #: An argument of a rule that is no tensor: a number, a tuple, a string, or an ``Unknown``.
 Arg: TypeAlias = Any

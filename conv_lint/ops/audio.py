@@ -1,0 +1,97 @@
+"""Waves and their spectrograms, as torchaudio.transforms makes them (documentation of torchaudio)."""
+
+from __future__ import annotations
+
+from conv_lint import dims
+from conv_lint.dims import Dim
+from conv_lint.ops.rule import Arg, Op, Result, shape_rule
+from conv_lint.values import CannotTell, Shape, Unknown
+
+
+@shape_rule(
+    "torchaudio.transforms.Spectrogram(n_fft=400, win_length=None, hop_length=None, pad=0, window_fn=None, power=2.0,"
+    " normalized=False, wkwargs=None, center=True, pad_mode='reflect', onesided=True, return_complex=None)",
+)
+def spectrogram(
+    op: Op, input: Shape, n_fft: Arg, win_length: Arg, hop_length: Arg, pad: Arg, center: Arg, onesided: Arg
+) -> Result:
+    """(\\*, L) -> (\\*, N, T): N is n_fft//2 + 1, or n_fft not onesided."""
+    if isinstance(onesided, Unknown):
+        raise CannotTell("an option of the spectrogram")
+    size = op.dim(n_fft)
+    input = op.trailing(input, 1)
+    frames = _frames(op, input[-1], size, win_length, hop_length, pad, center)
+    return (*tuple.__iter__(input[:-1]), size if onesided is False else size // 2 + 1, frames)
+
+
+@shape_rule(
+    "torchaudio.transforms.MelSpectrogram(sample_rate=16000, n_fft=400, win_length=None, hop_length=None, f_min=0.0,"
+    " f_max=None, pad=0, n_mels=128, window_fn=None, power=2.0, normalized=False, wkwargs=None, center=True,"
+    " pad_mode='reflect', onesided=None, norm=None, mel_scale='htk')",
+)
+def mel_spectrogram(
+    op: Op, input: Shape, n_fft: Arg, win_length: Arg, hop_length: Arg, pad: Arg, n_mels: Arg, center: Arg
+) -> Result:
+    """(\\*, L) -> (\\*, n_mels, T)."""
+    input = op.trailing(input, 1)
+    frames = _frames(op, input[-1], op.dim(n_fft), win_length, hop_length, pad, center)
+    return (*tuple.__iter__(input[:-1]), op.dim(n_mels), frames)
+
+
+@shape_rule(
+    "torchaudio.transforms.MFCC(sample_rate=16000, n_mfcc=40, dct_type=2, norm='ortho', log_mels=False,"
+    " melkwargs=None)",
+)
+def mfcc(op: Op, input: Shape, n_mfcc: Arg, melkwargs: Arg) -> Result:
+    """(\\*, L) -> (\\*, n_mfcc, T); how many frames there are, ``melkwargs`` may say."""
+    input = op.trailing(input, 1)
+    frames = input[-1] // 200 + 1 if melkwargs is None else op.unknown(1)
+    return (*tuple.__iter__(input[:-1]), op.dim(n_mfcc), frames)
+
+
+@shape_rule(
+    "torchaudio.transforms.MelScale(n_mels=128, sample_rate=16000, f_min=0.0, f_max=None, n_stft=201, norm=None,"
+    " mel_scale='htk')",
+)
+def mel_scale(op: Op, input: Shape, n_mels: Arg) -> Result:
+    """(\\*, N, T) -> (\\*, n_mels, T)."""
+    input = op.trailing(input, 2)
+    return (*tuple.__iter__(input[:-2]), op.dim(n_mels), input[-1])
+
+
+@shape_rule(
+    "torchaudio.transforms.Resample(orig_freq=16000, new_freq=16000, resampling_method='sinc_interp_hann',"
+    " lowpass_filter_width=6, rolloff=0.99, beta=None, *, dtype=None)",
+)
+def resample(op: Op, input: Shape, orig_freq: Arg, new_freq: Arg) -> Result:
+    """(\\*, L) -> (\\*, L*new_freq/orig_freq), rounded up."""
+    before, after = op.dim(orig_freq), op.dim(new_freq)
+    if dims.eq(before, after):
+        return input
+    input = op.trailing(input, 1)
+    return (*tuple.__iter__(input[:-1]), dims.ceildiv(input[-1] * after, before))
+
+
+@shape_rule(
+    "torchaudio.transforms.AmplitudeToDB(stype='power', top_db=None)",
+    "torchaudio.transforms.FrequencyMasking(freq_mask_param, iid_masks=False)",
+    "torchaudio.transforms.TimeMasking(time_mask_param, iid_masks=False, p=1.0)",
+    "torchaudio.transforms.Vol(gain, gain_type='amplitude')",
+    "torchaudio.transforms.Fade(fade_in_len=0, fade_out_len=0, fade_shape='linear')",
+    "torchaudio.transforms.ComputeDeltas(win_length=5, mode='replicate')",
+    "torchaudio.transforms.MuLawEncoding(quantization_channels=256)",
+    "torchaudio.transforms.MuLawDecoding(quantization_channels=256)",
+)
+def unchanged(op: Op, input: Shape) -> Result:
+    """(\\*) to the same shape."""
+    return input
+
+
+def _frames(op: Op, length: Dim, size: Dim, win_length: object, hop_length: object, pad: object, center: object) -> Dim:
+    """How many windows of ``size`` there are in a wave, which is padded on both sides unless ``center`` is False."""
+    if isinstance(center, Unknown):
+        return op.unknown(1)
+    window = size if win_length is None else op.dim(win_length)
+    hop = window // 2 if hop_length is None else op.dim(hop_length)
+    length = length + 2 * op.dim(pad)
+    return (length if center else length - size) // hop + 1
