@@ -65,7 +65,7 @@ depthwise_multiple = Rule(
 heads = Rule(
     "CONV111",
     "attention-heads",
-    "{layer}: {argument}={embed} is not divisible by {by}={heads}",
+    "{layer}: {argument}={embed} is not divisible by {by}={heads}[; write {fix}]",
 )
 call_signature = Rule(
     "CONV112",
@@ -341,7 +341,7 @@ not_callable = Rule(
 own_check = Rule(
     "CONV604",
     "own-check",
-    "{layer}: {problem}[ ({values})]",
+    "{layer}: {problem}[ ({values})][; write {fix}]",
 )
 wrong_type = Rule(
     "CONV605",

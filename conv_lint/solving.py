@@ -51,3 +51,15 @@ def minimum(a: Dim, b: Dim) -> Dim:
         return b
     least_a, least_b = low(a), low(b)
     return unknown(None if least_a is None or least_b is None else min(least_a, least_b))
+
+
+def divisors_near(number: Dim, wanted: Dim) -> str | None:
+    """The three divisors of a number that are nearest to the one that was given, for a reader: ``4 or 5 or 10``."""
+    if not isinstance(number, int) or not isinstance(wanted, int) or not 0 < number <= LARGEST:
+        return None
+    counts = [n for n in range(1, number + 1) if number % n == 0]
+    return " or ".join(map(str, sorted(sorted(counts, key=lambda n: abs(n - wanted))[:3])))
+
+
+#: Of no larger number the divisors are looked for.
+LARGEST = 100_000

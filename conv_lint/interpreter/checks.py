@@ -17,6 +17,7 @@ from conv_lint.interpreter import faults
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import Frame, Instance
 from conv_lint.interpreter.written import is_written, leaves_out
+from conv_lint.solving import divisors_near
 from conv_lint.tree import walk
 from conv_lint.values import List, Value
 
@@ -103,7 +104,7 @@ def _report(
     shown = ", ".join(f"{name}={_plain(value)!r}" for name, value in list(values.items())[:SHOWN])
     module = frame.self_value
     layer = module.class_name if isinstance(module, Instance) else frame.function.name if frame.function else "?"
-    report = catalogue.own_check(layer=layer, problem=problem, values=shown)
+    report = catalogue.own_check(layer=layer, problem=problem, values=shown, fix=_divisor(frame, tests, values))
     call = frame.call if frame.function is not None and frame.function.name == "__init__" else None
     if machine.by_default and any(found.message == report.message(machine.tree.path) for found in machine.findings):
         return  # what the file's own calls have shown
@@ -111,6 +112,18 @@ def _report(
         faults.report(machine, call.frame, call.node, report)  # what is given is wrong, not the check
     else:
         faults.report(machine, frame, node, report)
+
+
+def _divisor(frame: Frame, tests: Sequence[cst.BaseExpression], values: dict[str, Value]) -> str | None:
+    """What to write for ``heads`` where ``dim % heads`` is to be 0: the numbers next to it that divide ``dim``."""
+    for node in (node for test in tests for node in walk(test)):
+        if isinstance(node, cst.BinaryOperation) and isinstance(node.operator, cst.Modulo):
+            number, by = (faults.shown(frame, side) for side in (node.left, node.right))
+            one, two = values.get(number), values.get(by)
+            if isinstance(one, int) and isinstance(two, int) and two and one % two:
+                near = divisors_near(one, two)
+                return f"{by}={near}" if near is not None else None
+    return None
 
 
 def _is_exact(machine: Machine, frame: Frame, node: cst.CSTNode, values: dict[str, Value]) -> bool:

@@ -9,6 +9,7 @@ from conv_lint import catalogue, dims
 from conv_lint.dims import Dim, divides, eq
 from conv_lint.ops.elementwise import fitted
 from conv_lint.ops.rule import Arg, Op, Plain, Result, layer_rule, shape_rule
+from conv_lint.solving import divisors_near
 from conv_lint.values import CannotTell, Shape, Unknown, any_shape
 
 LAYER = (
@@ -23,7 +24,9 @@ LAYER = (
 def _check_heads(op: Op, argument: str, embed: Dim, by: str, heads: Dim) -> None:
     """Each head takes an equal part of the features."""
     if divides(heads, embed) is False:
-        op.fail(catalogue.heads(argument=argument, embed=embed, by=by, heads=heads), argument)
+        near = divisors_near(embed, heads)
+        fix = f"{by}={near}" if near is not None else None
+        op.fail(catalogue.heads(argument=argument, embed=embed, by=by, heads=heads, fix=fix), argument)
 
 
 @layer_rule(

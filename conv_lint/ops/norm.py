@@ -9,6 +9,7 @@ from conv_lint.dims import Dim, divides, eq, render
 from conv_lint.finding import CONSTRUCTION, Report
 from conv_lint.ops.batch import last_batch
 from conv_lint.ops.rule import Arg, Op, Result, layer_rule, shape_rule
+from conv_lint.solving import divisors_near
 from conv_lint.values import CannotTell, Shape, Unknown
 
 BATCH = (
@@ -227,11 +228,8 @@ def group_norm_layer(op: Op, num_groups: Arg, num_channels: Arg, affine: Arg, bi
 def _check_groups(op: Op, channels: Dim, groups: Dim) -> None:
     if dims.lt(groups, 1):
         return
-    fix = None
-    if isinstance(channels, int) and isinstance(groups, int) and channels > 0:
-        counts = [n for n in range(1, channels + 1) if channels % n == 0]
-        near = sorted(sorted(counts, key=lambda n: abs(n - groups))[:3])
-        fix = f"write num_groups={' or '.join(map(str, near))}"
+    near = divisors_near(channels, groups)
+    fix = f"write num_groups={near}" if near is not None else None
     op.require(
         divides(groups, channels), catalogue.norm_groups(channels=channels, groups=groups, fix=fix), "num_groups"
     )
