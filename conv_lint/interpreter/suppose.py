@@ -110,7 +110,7 @@ def _picked(rounds: int, values: Sequence[Value]) -> int | None:
     if len(kinds) != 1 or len(set(names)) < 2 or not names[0].startswith("torch.nn."):
         return None
     wanted = "2d" if rounds % 2 == 0 else "3d"
-    return next((i for i, name in enumerate(names) if name.endswith(wanted)), None)
+    return next((i for i, name in enumerate(names) if name.endswith(wanted)), rounds % len(names))
 
 
 def number(machine: Machine, condition: Condition) -> None:
