@@ -23,7 +23,7 @@ def require_tensor(op: Op, name: str, value: object) -> None:
     """
     if isinstance(value, Shape) or not (op.is_layer or _is_of_torch(op.name)):
         return
-    what, fix = _named(value)
+    what, fix = named(value)
     if what is None:
         return
     op.fail(catalogue.not_a_tensor(argument=name, what=what, kind=type(value).__name__, fix=fix))
@@ -34,7 +34,7 @@ def _is_of_torch(name: str) -> bool:
     return name.startswith("torch.nn.functional.") or name in _TORCH_ALONE
 
 
-def _named(value: object) -> tuple[str | None, str | None]:
+def named(value: object) -> tuple[str | None, str | None]:
     """What a value is that is no tensor for sure, and what to write instead."""
     match value:
         case tuple() | list() if value:

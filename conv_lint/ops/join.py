@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from conv_lint import catalogue, dims
 from conv_lint.dims import Dim, eq
 from conv_lint.ops.elementwise import both_origins, broadcast_all, shown
+from conv_lint.ops.given import named
 from conv_lint.ops.rule import Arg, Op, Result, shape_rule
 from conv_lint.values import Alike, CannotTell, Rest, Shape, Unknown, any_shape
 
@@ -186,6 +187,9 @@ def members(op: Op, tensors: object) -> list[Shape | None]:
     out: list[Shape | None] = []
     for tensor in tensors:
         if not isinstance(tensor, (Shape, Unknown)):
+            if takes_list and isinstance(tensor, tuple):  # the states of an LSTM, beside its output
+                what, cure = named(tensor)
+                op.fail(catalogue.not_a_tensor(argument="each item", what=what, kind="item", fix=cure), "tensors")
             raise CannotTell("a list of something else than tensors")
         out.append(tensor if isinstance(tensor, Shape) else None)
     return out
