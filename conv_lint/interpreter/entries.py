@@ -66,8 +66,9 @@ def run_all(machine: Machine) -> dict[str, Value]:
         if any(_calls(value, name) for name in classes):
             supposing(machine, value.node, partial(_factory_of, machine, namespace.frame, value))
     _feed_classes(machine, namespace, unused, late)
-    for value in list(unused.values()):
-        if isinstance(value, Function) and value not in machine.used and _makes_layers(value):
+    idle = [v for v in unused.values() if isinstance(v, Function) and v not in machine.used and _makes_layers(v)]
+    for value in idle[:MOST_FUNCTIONS]:
+        if value not in machine.used:
             supposing(machine, value.node, partial(_factory_of, machine, namespace.frame, value))
     return unused
 
@@ -392,6 +393,8 @@ def _makes_layers(function: Function) -> bool:
     )
 
 
+#: So many functions that nobody calls are run.
+MOST_FUNCTIONS = 50
 #: A call of a layer of torch's.
 _LAYER = re.compile(r"(torch\.)?nn\.[A-Z]\w*")
 #: Of so many models that a function makes, one for each of its options, some are run.

@@ -9,6 +9,8 @@ may be listed that none has.
 from __future__ import annotations
 
 import ast
+import functools
+import importlib
 import inspect
 import re
 import typing
@@ -188,6 +190,16 @@ def _said(default: Any) -> str:
     return "none" if default is NOTHING else repr(default)
 
 
+@functools.cache
+def is_here(name: str) -> bool:
+    """Can the library be imported to which a name belongs?  Those beside torch need not be installed."""
+    try:
+        importlib.import_module(name.partition(".")[0])
+    except (ImportError, OSError):  # not there, or built for another torch
+        return False
+    return True
+
+
 def function_faults(name: str) -> list[str]:
     """What the row of a function or method has wrong; empty if nothing."""
     row = ops.FUNCTIONS[name]
@@ -204,6 +216,8 @@ def function_faults(name: str) -> list[str]:
 def layer_faults(name: str) -> list[str]:
     """What the row of a layer has wrong, of its constructor and of its call."""
     row = ops.LAYERS[name]
+    if not is_here(name):
+        return []
     try:
         layer = resolve(name)
     except (LookupError, AttributeError):
