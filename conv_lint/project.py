@@ -186,7 +186,7 @@ class Project:
         """Is a module known by rules of ours, so that its source is not read?  A package reads its own files."""
         top = name.partition(".")[0]
         if top == self.name.partition(".")[0]:
-            return top == "torch"
+            return top in ("torch", "einops")  # a layer or an operation of theirs is known by a rule
         return top in OPAQUE or _PREPARES.match(name) is not None
 
     def find(self, name: str) -> str | None:
