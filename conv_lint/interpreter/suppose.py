@@ -126,9 +126,13 @@ def number(machine: Machine, condition: Condition) -> None:
 
 
 def _are_equations(condition: Condition) -> bool:
+    """Does a condition say which number, or which name, an argument is?"""
     match condition.key:
-        case ("size==" | "==", *_):
-            return not condition.negated
+        case ("size==", int() | Expr() as one, int() | Expr() as two):
+            asked = dims.symbols(one) | dims.symbols(two)
+            return not condition.negated and bool(asked) and all(s.is_parameter for s in asked)
+        case ("==", one, _):
+            return not condition.negated and is_argument(one)
         case ("or", Condition() as one, Condition() as two):
             return not condition.negated and _are_equations(one) and _are_equations(two)
     return False
