@@ -155,6 +155,7 @@ def test_sentences() -> None:
     _, (report,) = evaluate_layer("torch.nn.MultiheadAttention", [64, 4], {"batch_first": True}, *[tokens] * 3)
     assert report.message() == "MultiheadAttention takes 64 features (embed_dim) but is given 96; write embed_dim=96"
     _, (report,) = evaluate_layer("torch.nn.TransformerEncoderLayer", [50, 4], {}, Shape((7, 2, 50)))
-    assert report.message() == "TransformerEncoderLayer: d_model=50 is not divisible by nhead=4; write nhead=1 or 2 or 5"
+    words = "d_model=50 is not divisible by nhead=4; write nhead=1 or 2 or 5"
+    assert report.message() == f"TransformerEncoderLayer: {words}"
     _, (report,) = evaluate_layer("torch.nn.TransformerEncoderLayer", [64, 4], {}, Shape((2, 64, 49)))
     assert report.message().endswith("but is given 49; write x.transpose(1, 2) first")
