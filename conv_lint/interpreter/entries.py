@@ -13,19 +13,16 @@ import contextlib
 import re
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import libcst as cst
 
 from conv_lint import source
-from conv_lint.configured import shapes_for
 from conv_lint.docstrings import examples
-from conv_lint.finding import Finding, Place, Step
-from conv_lint.interpreter import unrun
+from conv_lint.finding import Finding, Place
 from conv_lint.interpreter.calls import FURTHER, Arguments, call_with
-from conv_lint.interpreter.demands import ACCEPTED, Demands
-from conv_lint.interpreter.fed import inputs_of
+from conv_lint.interpreter.feed import configured, feed
 from conv_lint.interpreter.journal import Facts, Journal
 from conv_lint.interpreter.machine import Machine, OutOfBudget, PythonRaise, TooLong
 from conv_lint.interpreter.made_up import arguments_for, instead_of
@@ -34,11 +31,10 @@ from conv_lint.interpreter.namespace import Namespace
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Inherited, Instance
 from conv_lint.interpreter.statements import execute
 from conv_lint.interpreter.suppose import ROUNDS
-from conv_lint.interpreter.tensors import new_input
 from conv_lint.interpreter.ways import Scene
 from conv_lint.tree import Tree, dotted
 from conv_lint.tree import walk as walk_tree
-from conv_lint.values import Choice, Condition, External, Shape, Tensor, Value, birth
+from conv_lint.values import Choice, Condition, External, Tensor, Value, birth
 
 
 def run_all(machine: Machine) -> dict[str, Value]:
@@ -110,7 +106,7 @@ def _feed_classes(machine: Machine, namespace: Namespace, unused: dict[str, Valu
             and value.is_module
             and value.tree is machine.tree
             and not (late and _names(machine, value) & late)
-            and (not _is_exercised(machine, value) or machine.models is not None or _configured(machine, value.name))
+            and (not _is_exercised(machine, value) or machine.models is not None or configured(machine, value.name))
         ):
             found = len(machine.findings)
             supposing(machine, node, partial(feed_class, machine, namespace.frame, value))
@@ -368,7 +364,7 @@ def factory(machine: Machine, frame: Frame, node: cst.FunctionDef, function: Val
         arguments.rest = FURTHER
     made = call_with(machine, frame, node, function, arguments)
     for module in _modules(machine, made):
-        feed(machine, frame, module, _configured(machine, node.name.value))
+        feed(machine, frame, module, configured(machine, node.name.value), function)
 
 
 def _calls(function: Function, name: str) -> bool:
@@ -471,83 +467,3 @@ def _replace_defaults(default: str, init: Value, kwargs: dict[str, Value], only:
     more = {name: value for name, value in given.items() if name not in kwargs and (only is None or name in only)}
     kwargs.update(more)
     return bool(more)
-
-
-def feed(machine: Machine, frame: Frame, module: Instance, inputs: Iterable[Value] | None = None) -> Value:
-    """Call a module on inputs of which nothing is known but what its own file says."""
-    machine.by_default = True
-    forward = _forward(module)
-    if inputs is None and isinstance(module.cls, Class):
-        inputs = _configured(machine, module.cls.name) or _example(module)
-    arguments = Arguments(list(inputs) if inputs is not None else [])
-    if inputs is None and isinstance(forward, Function):
-        arguments = inputs_of(machine, frame, forward)
-    elif inputs is None:
-        if isinstance(forward, Inherited) and not isinstance(forward.base, External):
-            return None
-        arguments.args = [new_input("x", frame, None)]
-    arguments.nodes = [None] * len(arguments.args)
-    node: cst.CSTNode | None = made.node if isinstance(made := module.cls, Class) else None
-    if module.torch_name == "torch.nn.Sequential" and module.call is not None and isinstance(module.cls, External):
-        node = module.call.node if module.call.frame.tree is machine.tree else None  # where it was made
-    if machine.models is None or inputs is not None or not _is_image(arguments):
-        found = len(machine.findings)
-        result = call_with(machine, frame, node, module, arguments)
-        if len(machine.findings) == found:
-            unrun.look(machine, module, arguments, result)
-        return result
-    return _observed(machine, module, arguments, lambda: call_with(machine, frame, node, module, arguments))
-
-
-def _forward(module: Instance) -> Value:
-    """What is run when a module is called."""
-    if not isinstance(module.cls, Class):
-        return MISSING
-    own = module.cls.find("__call__")
-    return own if isinstance(own, Function) else module.cls.find("forward")
-
-
-def _is_image(arguments: Arguments) -> bool:
-    first = arguments.args[0] if arguments.args else None
-    return isinstance(first, Tensor) and first.shape.rest is not None and first.shape.rest.image
-
-
-def _observed(machine: Machine, module: Instance, arguments: Arguments, call: Callable[[], Value]) -> Value:
-    """Run a model and keep what it demands of its first input."""
-    assert machine.models is not None
-    named = machine.entry if machine.entry is not None else module.cls.node if isinstance(module.cls, Class) else None
-    line = machine.tree.position(named)[0] if named is not None else 1
-    name = named.name.value if named is not None else module.class_name
-    first = arguments.args[0]
-    assert isinstance(first, Tensor)
-    machine.demands = seen = Demands(name, line, first)
-    found = len(machine.findings)
-    try:
-        result = call()
-    except PythonRaise:
-        seen.failed = True
-        raise
-    finally:
-        machine.demands = None
-        seen.settle(machine)
-        seen.failed = seen.failed or any(f.code not in ACCEPTED for f in machine.findings[found:])
-        if machine.prefer_batched:
-            machine.models.append(seen)
-    return result
-
-
-def _configured(machine: Machine, name: str) -> list[Value] | None:
-    """The inputs that the option ``conv-inputs`` gives to a class or a factory of the file."""
-    shapes = shapes_for(machine.inputs, f"{machine.project.name}.{name}") if machine.inputs else None
-    if shapes is None:
-        return None
-    step = "the input, by conv-inputs"
-    return [Tensor(Shape(sizes), Step(step, None, tuple(sizes)), sure=True) for sizes in shapes]
-
-
-def _example(module: Instance) -> list[Value] | None:
-    """``self.example_input_array = torch.rand(1, 3, 32, 32)`` of a LightningModule."""
-    example = module.attrs.get("example_input_array")
-    if isinstance(example, Tensor):
-        return [example]
-    return list(example) if isinstance(example, tuple) and all(isinstance(v, Tensor) for v in example) else None
