@@ -114,6 +114,8 @@ def _any(c: Context, value: Value, *values: Value, **more: Value) -> Value:
 @native("numpy.random.permutation")
 def _permutation(c: Context, value: Value) -> Value:
     """The numbers below n in another order, or the rows of an array."""
+    if type(value) is Unknown and value.size_ is None:
+        return Unknown("the rows of an array, or numbers, in another order")
     return value if isinstance(value, Tensor) else c.call_torch("torch.randperm", value)
 
 

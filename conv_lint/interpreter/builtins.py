@@ -416,8 +416,14 @@ _LIKE: dict[type, tuple[type, ...]] = {
 }
 
 
+#: Some of what a tensor and an array both have.
+_OF_ARRAYS = frozenset("T argmax clip dtype item max mean min ndim reshape shape size squeeze std sum tolist".split())
+
+
 @native("builtins.hasattr")
 def _hasattr(c: Context, value: Value, name: Value) -> Value:
+    if isinstance(value, Tensor) and value.sure and name in _OF_ARRAYS:
+        return True
     if isinstance(value, Instance) and isinstance(name, str):
         if attributes.find(c.machine, c.frame, value, name) is not MISSING:
             return True

@@ -269,8 +269,9 @@ def _is_of_none(finding: Finding, made: set[object]) -> bool:
     return isinstance(block, Instance) and isinstance(block.cls, Class) and block.cls not in made
 
 
-#: Faults of what is no tensor, or has too few items: a list that is only supposed to be one says nothing of that.
-OF_KINDS = frozenset("CONV114 CONV115 CONV116 CONV406 CONV601 CONV602 CONV603 CONV604 CONV605".split())
+#: Faults of what is no tensor, or has too few items or too many: a list that is only supposed to be one says nothing of
+#: that.
+OF_KINDS = frozenset("CONV104 CONV114 CONV115 CONV116 CONV406 CONV601 CONV602 CONV603 CONV604 CONV605".split())
 
 
 def _isolated(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) -> bool:
@@ -334,7 +335,7 @@ def _run_examples(machine: Machine, namespace: Namespace, text: str, first: tupl
     for name, library in _GIVEN.items():
         if namespace.get(name) is MISSING:
             frame.locals[name] = External(library)
-    machine.is_example = True
+    machine.is_example, machine.training = True, True  # whatever it makes is new
     try:
         with machine.at_most(EXAMPLE_STEPS):
             for statement in tree.module.body:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from fractions import Fraction
 
 from conv_lint import catalogue
@@ -24,15 +24,43 @@ def news(findings: Iterable[Finding]) -> list[Finding]:
     failed: set[object] = set()
     pairs: set[object] = set()
     ratios: dict[object, object] = {}
+    numbers: dict[object, frozenset[object]] = {}
+    flat: set[int] = set()
     for finding in findings:
         pair = _pair(finding)
-        if not (pair in pairs or (_is_dark(finding) and hangs_on(finding, failed)) or _is_same_ratio(finding, ratios)):
+        follows = (_is_dark(finding) and hangs_on(finding, failed)) or _lacks_the_same(finding, flat)
+        if not (pair in pairs or follows or _is_same_ratio(finding, ratios) or _is_repeated(finding, numbers)):
             kept.append(finding)
         failed.add(call(finding.scene))
+        if finding.report.rule is not catalogue.norm_size:  # whoever takes what it passes on knows better
+            numbers[call(finding.scene)] = _disagreeing(finding)
         ratios.setdefault(call(finding.scene), _ratio(finding))
         if pair is not None:
             pairs.add(pair)
     return kept
+
+
+def _lacks_the_same(finding: Finding, flat: set[int]) -> bool:
+    """Is it about a dimension that a tensor lacks, of which an earlier finding has said so?  ``flat`` is added to."""
+    if finding.report.rule is not catalogue.dim_range:
+        return False
+    if any(id(step) in flat for step in steps(finding.trail)):
+        return True
+    flat |= {id(step) for step in finding.trail}
+    return False
+
+
+def _disagreeing(finding: Finding) -> frozenset[object]:
+    """The two numbers that do not fit: those of the channels, or of an axis of two tensors."""
+    facts = finding.report.facts
+    named = ("a", "b") if finding.report.rule in OF_JOINS else ("takes", "given")
+    return frozenset(facts[name] for name in named if isinstance(facts.get(name), (int, Expr)))
+
+
+def _is_repeated(finding: Finding, numbers: Mapping[object, frozenset[object]]) -> bool:
+    """Do the same two numbers disagree of which one comes out of a call that could not take the other: ``x + f(x)``?"""
+    mine = _disagreeing(finding)
+    return len(mine) == 2 and any(numbers.get(call(step.scope)) == mine for step in steps(finding.trail))
 
 
 def _ratio(finding: Finding) -> Fraction | None:

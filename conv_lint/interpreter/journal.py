@@ -41,7 +41,8 @@ class Facts(Mutable):
     """What is known on the current path.
 
     ``sizes``: what symbols must be; ``rests``: what unknown leading dimensions are; ``truths``: conditions already
-    taken; ``values``: unknown values that a comparison has pinned down.  ``asked``: for which of them it was asked.
+    taken; ``values``: unknown values that a comparison has pinned down; ``options``: of others the constants of which
+    they are one; ``waiting``: what holds as soon as a condition is decided.  ``asked``: for which of them it was asked.
     """
 
     born = 0
@@ -51,6 +52,8 @@ class Facts(Mutable):
         self.rests: dict[Rest, tuple[Dim, ...]] = {}
         self.truths: dict[object, bool] = {}
         self.values: dict[Unknown, Value] = {}
+        self.options: dict[Unknown, tuple[Value, ...]] = {}
+        self.waiting: dict[object, tuple[tuple[Choice, bool], ...]] = {}
         self.asked: set[Any] = set()
 
     def truth(self, key: object) -> bool | None:
@@ -63,15 +66,23 @@ class Facts(Mutable):
         self.asked.add(unknown)
         return self.values.get(unknown, MISSING)
 
+    def awaiting(self, key: object) -> tuple[tuple[Choice, bool], ...]:
+        """The choices by this condition of whose results it is known whether they are true."""
+        self.asked.add(key)
+        return self.waiting.get(key, ())
+
     def answers(self, asked: Iterable[Any]) -> list[Any]:
         """What is known of conditions and unknown values."""
-        return [(self.truths.get(key), self.values.get(key, MISSING)) for key in asked]
+        tables = self.truths, self.values, self.options, self.waiting
+        return [[table.get(key, MISSING) for table in tables] for key in asked]
 
     def snapshot(self) -> tuple[dict[Any, Any], ...]:
-        return dict(self.sizes), dict(self.rests), dict(self.truths), dict(self.values)
+        tables = self.sizes, self.rests, self.truths, self.values, self.options, self.waiting
+        return tuple(dict(table) for table in tables)
 
     def restore(self, saved: tuple[dict[Any, Any], ...]) -> None:
-        self.sizes, self.rests, self.truths, self.values = (dict(part) for part in saved)
+        tables = (dict(table) for table in saved)
+        self.sizes, self.rests, self.truths, self.values, self.options, self.waiting = tables
 
 
 class _Level(dict[Mutable, Any]):
@@ -302,13 +313,13 @@ def _common(one: dict[Any, Any], two: dict[Any, Any]) -> dict[Any, Any]:
 
 
 def _join_facts(one: tuple[dict[Any, Any], ...], two: tuple[dict[Any, Any], ...]) -> tuple[dict[Any, Any], ...]:
-    sizes, truths, values = (_common(one[i], two[i]) for i in (0, 2, 3))
+    sizes, truths, values, options, waiting = (_common(one[i], two[i]) for i in (0, 2, 3, 4, 5))
     rests = {
         rest: tuple(join_sizes(a, b) for a, b in zip(here, two[1][rest]))
         for rest, here in one[1].items()
         if rest in two[1] and len(two[1][rest]) == len(here)
     }
-    return sizes, rests, truths, values
+    return sizes, rests, truths, values, options, waiting
 
 
 def join_sizes(a: Dim, b: Dim) -> Dim:

@@ -57,8 +57,8 @@ def _matches(machine: Machine, frame: Frame, pattern: cst.MatchPattern, subject:
             answers = [_matches(machine, frame, p.pattern, subject) for p in patterns]
             if True in [a for a in answers if isinstance(a, bool)]:
                 return True
-            unknown = [a for a in answers if isinstance(a, Condition)]
-            return Condition(("or", *unknown[:2]), "a match") if len(unknown) == 2 else unknown[0] if unknown else False
+            unknown = [a for a in answers if a is not False]
+            return operators.any_of(unknown) or Condition(object(), "a match") if unknown else False
         case cst.MatchTuple(patterns=patterns) | cst.MatchList(patterns=patterns):
             return _sequence(machine, frame, patterns, subject)
     return Condition(object(), "a pattern that is not understood")

@@ -427,6 +427,11 @@ class Instance(Mutable):
         return f"Instance({self.class_name})"
 
 
+def is_member(value: Value) -> bool:
+    """Is it a member of an enum, which is equal to itself alone?"""
+    return isinstance(value, Instance) and isinstance(value.cls, Class) and value.cls.kind == "enum"
+
+
 @dataclass(eq=False)
 class BoundMethod:
     """A function with its first argument."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import libcst as cst
@@ -16,10 +16,34 @@ from conv_lint.interpreter import faults, kinds, locate, protocols, suppose, ten
 from conv_lint.interpreter.journal import UNFILLED, join_samples
 from conv_lint.interpreter.machine import Machine, PythonRaise
 from conv_lint.interpreter.namespace import registered
-from conv_lint.interpreter.objects import MISSING, BoundMethod, Class, Frame, Function, Instance, Native, Partial, Sizes
+from conv_lint.interpreter.objects import (
+    MISSING,
+    BoundMethod,
+    Class,
+    Frame,
+    Function,
+    Instance,
+    Native,
+    Partial,
+    Sizes,
+    is_member,
+)  # fmt: skip
 from conv_lint.ops.given import layer_class
 from conv_lint.ops.operators import operator_name
-from conv_lint.values import Choice, Condition, Dict, External, Iter, List, NoTensor, Real, Tensor, Unknown, Value
+from conv_lint.values import (
+    MAX_JOINED,
+    Choice,
+    Condition,
+    Dict,
+    External,
+    Iter,
+    List,
+    NoTensor,
+    Real,
+    Tensor,
+    Unknown,
+    Value,
+)
 
 BINARY: dict[type, tuple[str, Callable[[Any, Any], Any]]] = {
     cst.Add: ("add", operator.add),
@@ -101,6 +125,9 @@ def binary(
         raise PythonRaise("ZeroDivisionError")
     if isinstance(left, Number) and isinstance(right, Number):
         return _constant(name, function, left, right)
+    for known, asked in ((left, right), (right, left)):
+        if isinstance(known, bool) and isinstance(asked, Condition) and name in ("and", "or", "xor"):
+            return _of_truths(name, known, asked)
     if kinds.refuse_operator(machine, frame, node, name, function, left, right):
         return Unknown("an operation that Python refuses")
     sizes = _sizes(left, right)
@@ -112,6 +139,13 @@ def binary(
             return _arithmetic(name, one, two)
         return _real(name, left, right)
     return _containers(machine, frame, name, function, left, right)
+
+
+def _of_truths(name: str, known: bool, asked: Condition) -> Value:
+    """``known & asked`` and the like."""
+    if name == "xor":
+        return asked.inverse() if known else asked
+    return known if known == (name == "or") else asked
 
 
 def _constant(name: str, function: Callable[[Any, Any], Any], left: Any, right: Any) -> Value:
@@ -479,7 +513,7 @@ def _pinned(one: Unknown, two: Value) -> Value:
     """An unknown value compared with another: remembered, and pinned where it is a constant."""
     if one.reason == TYPE_OF_A_TENSOR and isinstance(two, External) and two.name.startswith("builtins."):
         return False
-    if isinstance(two, (int, float, str, type(None), External, Class)):
+    if isinstance(two, (int, float, str, type(None), External, Class)) or is_member(two):
         return Condition(("==", one, two), "a comparison with an unknown value")
     return Condition(object(), "a comparison of unknown values")
 
@@ -577,4 +611,16 @@ def contains(machine: Machine, frame: Frame, item: Value, container: Value) -> V
         return True
     if all(a is False for a in answers):
         return False
-    return Condition(("in", item, tuple(id(k) for k in keys)), "a search for something unknown")
+    return any_of([a for a in answers if a is not False]) or Condition(
+        ("in", item, tuple(id(k) for k in keys)), "a search for something unknown"
+    )
+
+
+def any_of(answers: Sequence[Value]) -> Condition | None:
+    """Whether one of several equations holds, ``None`` if they are something else or too many."""
+    if len(answers) > MAX_JOINED or not all(isinstance(a, Condition) and not a.negated for a in answers):
+        return None
+    first, *others = (a for a in answers if isinstance(a, Condition))
+    for other in others:
+        first = Condition(("or", first, other), "a search for something unknown")
+    return first

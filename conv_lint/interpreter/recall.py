@@ -129,7 +129,7 @@ def _traces(machine: Machine, before: int) -> tuple[Any, ...]:
     """What a call may leave behind besides its result and its changes; of sizes, what symbols made ``before`` are."""
     facts = machine.facts
     sizes = {symbol: size for symbol, size in facts.sizes.items() if symbol.serial < before}
-    known = sizes, dict(facts.rests), dict(facts.truths), dict(facts.values)
+    known = (sizes, *facts.snapshot()[1:])
     seen = len(machine.findings), len(machine.notes), machine.hooked
     return seen, dims.raised[0], known
 

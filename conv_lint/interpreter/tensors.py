@@ -167,7 +167,7 @@ class CallWorld:
 
     def settle(self, rest: Rest, sizes: tuple[Dim, ...], assumed: bool) -> None:
         self.machine.rank_was_assumed |= assumed
-        if assumed and isinstance(sizes[0], Expr):
+        if assumed and sizes and isinstance(sizes[0], Expr):
             self.machine.batches.update(sizes[0].symbols)
         self.machine.settle(rest, sizes)
 
