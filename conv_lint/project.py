@@ -28,7 +28,7 @@ OPAQUE = frozenset(
     " easydict addict munch attrdict box ml_collections yacs omegaconf"
     " packaging importlib pkg_resources huggingface_hub safetensors tokenizers sentencepiece"
     " torchsummary torchinfo thop ptflops fvcore tensorboardX albumentations"
-    " pytorch_lightning lightning torchaudio".split()
+    " pytorch_lightning lightning torchaudio networkx sympy nltk spacy seaborn plotly gym gymnasium".split()
 )
 #: Parts of torchvision that prepare data: known by what they do to shapes.
 _PREPARES = re.compile(r"torchvision\.(transforms|datasets)(\.|\Z)")

@@ -20,17 +20,20 @@ def render(dim: Dim, called: str = "") -> str:
     """
     if isinstance(dim, int):
         return str(dim)
-    if not called and any(not s.given for s in dim.symbols):
+    if not called and any(not s.given and not s.can_be_told for s in dim.symbols):
         return "?"
     text = _written(dim)
+    if any(dim.terms == (((symbol,), 1),) and symbol.can_be_told for symbol in dim.symbols):
+        text = text.removeprefix("(").removesuffix(")")  # ``24 or 32`` alone
     return "?" if len(text) > LONGEST or ("?" in text and not called) else text.replace("?", called)
 
 
 def _written(dim: Expr) -> str:
     out = ""
     for monomial, factor in dim.terms:
-        text = "*".join(repr(a) for a in monomial)
         size = abs(factor)
+        is_product = size != 1 or len(monomial) > 1
+        text = "*".join(f"({a!r})" if is_product and "//" in repr(a) else repr(a) for a in monomial)
         text = str(size) if not text else text if size == 1 else f"{size}*{text}"
         out += (" - " if factor < 0 else " + ") + text if out else ("-" if factor < 0 else "") + text
         if len(out) > LONGEST:

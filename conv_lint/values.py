@@ -294,6 +294,25 @@ class Choice(Unknown):
         self.condition, self.then, self.other = condition, then, other
         self.depth: int = 1 + max(v.depth if isinstance(v, Choice) else 0 for v in (then, other))
 
+    def size(self) -> Expr:
+        if self.size_ is None:
+            sizes = self.sizes()
+            self.size_ = dims.one_of(sizes) if sizes else dims.unknown()
+        return self.size_
+
+    def sizes(self) -> list[Dim]:
+        """The sizes of which it is one; none if it may be something else, too."""
+        found: list[Dim] = []
+        for value in (self.then, self.other):
+            if isinstance(value, Choice):
+                more = value.sizes()
+            else:
+                more = [value] if isinstance(value, (int, Expr)) and not isinstance(value, bool) else []
+            if not more:
+                return []
+            found += more
+        return found
+
 
 # tensors ----------------------------------------------------------------------------------------------------
 

@@ -155,9 +155,11 @@ def construct(machine: Machine, frame: Frame, node: cst.CSTNode | None, made: Cl
 
 
 def _is_clear(machine: Machine, init: Value, arguments: Arguments) -> bool:
-    """Does the program make the object, or is what is given for each parameter that has a default known?"""
-    if not machine.by_default or not isinstance(init, Function):
+    """Does the program make the object of what is known, or is what is given for each parameter that has a default?"""
+    if not isinstance(init, Function):
         return True
+    if not machine.by_default:  # of a configuration that nobody can read its own class tells as much
+        return not any(type(machine.resolve(v)) is Unknown for v in (*arguments.args, *arguments.kwargs.values()))
     if arguments.others is not None:
         return False  # **config
     inner = init.unwrapped

@@ -30,15 +30,24 @@ def hold(machine: Machine, frame: Frame, function: Function) -> None:
     """
     declared = declarations(machine, function)
     names: dict[str, Dim] = {}
+    of_base = isinstance(frame.self_value, Instance) and frame.self_value.cls is not function.owner
+    is_prose_right = not of_base and not any(_is_denied(machine, frame, name, *d) for name, d in declared.items())
     for name, (shape, node) in declared.items():
         value = machine.resolve(frame.locals.get(name))
         if isinstance(value, Tensor) and node is None:
-            if isinstance(frame.self_value, Instance) and frame.self_value.cls is not function.owner:
-                continue  # prose about a base class
+            if not is_prose_right:
+                continue
             frame.locals[name] = _believe(machine, name, value, shape, names)
         elif isinstance(value, Tensor) and node is not None:
             _hold_one(machine, frame, function, name, value, shape, node, names)
     frame.shape_names = names
+
+
+def _is_denied(machine: Machine, frame: Frame, name: str, described: Declared, node: cst.CSTNode | None) -> bool:
+    """Is a tensor given whose number of dimensions is another than the docstring tells?"""
+    value = machine.resolve(frame.locals.get(name)) if node is None else None
+    shape = machine.shape(value.shape) if isinstance(value, Tensor) else None
+    return shape is not None and shape.rest is None and not described.rest and len(shape) != len(described.sizes)
 
 
 def _believe(machine: Machine, name: str, value: Tensor, described: Declared, names: dict[str, Dim]) -> Tensor:

@@ -31,6 +31,7 @@ from conv_lint.interpreter.namespace import Namespace
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Inherited, Instance
 from conv_lint.interpreter.statements import execute
 from conv_lint.interpreter.suppose import ROUNDS
+from conv_lint.interpreter.tensors import is_of_nothing
 from conv_lint.interpreter.ways import Scene
 from conv_lint.tree import Tree, dotted
 from conv_lint.tree import walk as walk_tree
@@ -198,6 +199,7 @@ def _reset(machine: Machine) -> None:
 
 def _note_end(machine: Machine, node: cst.CSTNode, error: Exception) -> None:
     """An entry that could not be run to its end says so among the notes: silence about it is no clean bill."""
+    machine.was_cut |= isinstance(error, OutOfBudget)
     if not isinstance(error, PythonRaise) and not machine.visiting:
         machine.note("the work allowed is used up: the rest was not checked", Place(machine.tree, node))
 
@@ -243,14 +245,14 @@ def supposing(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) 
     machine.supposed = False
     for machine.rounds in ROUNDS:
         again, used = len(machine.findings), machine.used
-        machine.used = set()
+        machine.used, machine.was_cut = set(), False
         with machine.longer() if again > before else contextlib.nullcontext():
             _attempt(machine, node, entry)
         made, machine.used = machine.used, used | machine.used
         if machine.rounds != ROUNDS[0]:
-            seen = {(f.code, f.place.file.path, f.position) for f in machine.findings[again:]}
+            seen = {_what_and_where(f) for f in machine.findings[again:]}
             old = machine.findings[before:again]
-            kept = [f for f in old if (f.code, f.place.file.path, f.position) in seen or _is_of_none(f, made)]
+            kept = [f for f in old if _what_and_where(f) in seen or (not machine.was_cut and _is_of_none(f, made))]
             machine.findings[before:] = kept
             for key in list(machine.notes)[notes:]:
                 del machine.notes[key]
@@ -259,7 +261,16 @@ def supposing(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) 
             break
     machine.rounds = None
     if machine.supposed:
-        machine.findings[before:] = [f for f in machine.findings[before:] if f.code not in OF_KINDS]
+        machine.findings[before:] = [f for f in machine.findings[before:] if not _hangs_on_kinds(f)]
+
+
+def _what_and_where(finding: Finding) -> tuple[object, ...]:
+    return finding.code, finding.place.file.path, finding.position
+
+
+def _hangs_on_kinds(finding: Finding) -> bool:
+    """Is it of what a supposed list is or holds, or of a size of 0, which a number that nobody would give has made?"""
+    return finding.code in OF_KINDS or is_of_nothing(finding.report)
 
 
 def _is_of_none(finding: Finding, made: set[object]) -> bool:
@@ -386,8 +397,16 @@ def _makes_layers(function: Function) -> bool:
     """Does a function make layers of torch.nn, and return something?"""
     nodes = list(walk_tree(function.node))
     return any(isinstance(n, cst.Return) and n.value is not None for n in nodes) and any(
-        isinstance(n, cst.Call) and _LAYER.fullmatch(dotted(n.func)) for n in nodes
+        isinstance(n, cst.Call) and _is_layer(function, dotted(n.func)) for n in nodes
     )
+
+
+def _is_layer(function: Function, name: str) -> bool:
+    """Is it the name of a layer of torch's, ``nn.Conv2d``, or ``Conv2d`` by ``from torch.nn import Conv2d``?"""
+    if _LAYER.fullmatch(name):
+        return True
+    found = function.frame.namespace.get(name) if name.isidentifier() and name[:1].isupper() else MISSING
+    return isinstance(found, External) and found.name.startswith("torch.nn.")
 
 
 #: So many functions that nobody calls are run.

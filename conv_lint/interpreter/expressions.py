@@ -306,8 +306,8 @@ def truth_of(machine: Machine, frame: Frame, value: Value) -> bool | Condition:
 
 
 def _truth_of_choice(machine: Machine, frame: Frame, value: Choice) -> bool | Condition:
-    one = truth_of(machine, frame, value.then)
-    two = truth_of(machine, frame, value.other)
+    one = _where(value.condition, True, truth_of(machine, frame, value.then))
+    two = _where(value.condition, False, truth_of(machine, frame, value.other))
     if isinstance(one, bool) and isinstance(two, bool):
         if one == two:
             return one
@@ -317,6 +317,13 @@ def _truth_of_choice(machine: Machine, frame: Frame, value: Choice) -> bool | Co
             word, first = ("or", condition) if here else ("and", condition.inverse())
             return Condition((word, first, there), value.reason)
     return Condition(("truth", value), value.reason)
+
+
+def _where(condition: Condition, holds: bool, truth: bool | Condition) -> bool | Condition:
+    """A truth where the condition holds, or does not: in ``e if d else d``, which is ``d and e``, the last is false."""
+    if isinstance(truth, Condition) and truth.key == condition.key:
+        return holds == (truth.negated == condition.negated)
+    return truth
 
 
 def _truth_of_instance(machine: Machine, value: Instance) -> bool | Condition:

@@ -37,7 +37,7 @@ def is_certain(machine: Machine, frame: Frame, strictly: bool = False) -> bool:
     The examples of a docstring are no program.  ``strictly``: by the file's own calls, not by those that the checker
     makes up from defaults.
     """
-    if machine.muted or machine.catching or machine.doubts or len(machine.journal.levels) > machine.outermost:
+    if machine.muted or machine.catching or machine.doubts or machine.is_in_branch:
         return False
     if machine.is_example or frame.tree is not machine.tree or (strictly and machine.by_default):
         return False

@@ -28,7 +28,7 @@ def news(findings: Iterable[Finding]) -> list[Finding]:
     flat: set[int] = set()
     for finding in findings:
         pair = _pair(finding)
-        follows = (_is_dark(finding) and hangs_on(finding, failed)) or _lacks_the_same(finding, flat)
+        follows = (is_dark(finding) and hangs_on(finding, failed)) or _lacks_the_same(finding, flat)
         if not (pair in pairs or follows or _is_same_ratio(finding, ratios) or _is_repeated(finding, numbers)):
             kept.append(finding)
         failed.add(call(finding.scene))
@@ -137,7 +137,7 @@ def steps(trail: tuple[Step, ...]) -> Iterator[Step]:
             yield step
 
 
-def _is_dark(finding: Finding) -> bool:
+def is_dark(finding: Finding) -> bool:
     """Is one of the sizes that do not fit a mere ``?`` to the reader?"""
     sizes = (finding.report.facts.get(name) for name in ("a", "b", "given"))
     return any(isinstance(size, Expr) and render(size) == "?" for size in sizes)

@@ -30,7 +30,7 @@ def follow(machine: Machine, frame: Frame, node: cst.Call, method: Method, resul
             _reshape(machine, frame, variable, method.receiver, any_shape(result.reason))
         return
     if method.receiver.numbers is not None:
-        method.receiver.numbers = None if len(machine.journal.levels) > machine.outermost else result.numbers
+        method.receiver.numbers = None if machine.is_in_branch else result.numbers
     after = machine.shape(result.shape)
     if method.name not in _RESHAPING and after.rest is not None and before.rest is None:
         return  # by what is not known: a tensor keeps its sizes
@@ -44,7 +44,7 @@ def _reshape(machine: Machine, frame: Frame, variable: cst.BaseExpression, tenso
 
     What a branch does cannot be undone there: nothing is known any more of a tensor that the function was given.
     """
-    if len(machine.journal.levels) > machine.outermost:
+    if machine.is_in_branch:
         if isinstance(variable, cst.Name) and variable.value not in frame.arguments:
             return
         shape = any_shape("changed in place by a branch")

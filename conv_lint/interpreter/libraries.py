@@ -116,6 +116,9 @@ _CONSTANTS: dict[str, Value] = {
     "numpy.pi": math.pi,
     "numpy.inf": math.inf,
     "typing.TYPE_CHECKING": False,
+    # The release that the op rules are checked with: what is written for older ones is not run.
+    **dict.fromkeys(("torch.__version__", "torch.version.__version__"), "2.13.0"),
+    "torchvision.__version__": "0.28.0",
     "inspect._empty": External("inspect.Parameter.empty"),
     "inspect.Signature.empty": External("inspect.Parameter.empty"),
     **{f"inspect.Parameter.{kind}": number for number, kind in enumerate(PARAMETER_KINDS)},
@@ -165,6 +168,7 @@ def call(machine: Machine, frame: Frame, node: cst.CSTNode | None, function: Ext
     import conv_lint.interpreter.images
     import conv_lint.interpreter.reflection
     import conv_lint.interpreter.stdlib  # and those of its standard library
+    import conv_lint.interpreter.summaries
     import conv_lint.interpreter.torch_api
     import conv_lint.interpreter.training
     import conv_lint.interpreter.type_tests  # noqa: F401

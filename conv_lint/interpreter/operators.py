@@ -10,7 +10,7 @@ from typing import Any
 
 import libcst as cst
 
-from conv_lint import catalogue, dims, ops
+from conv_lint import catalogue, dims, maps, ops
 from conv_lint.dims import Expr
 from conv_lint.interpreter import faults, kinds, locate, protocols, suppose, tensors
 from conv_lint.interpreter.journal import UNFILLED, join_samples
@@ -115,6 +115,8 @@ def binary(
     if kind not in BINARY:
         return Unknown("an unknown operator")
     name, function = BINARY[kind]
+    if name in ("add", "sub", "mul"):
+        left, right = _as_one_size(machine, left, right), _as_one_size(machine, right, left)
     if isinstance(left, Choice):
         return machine.choose(frame, left, lambda v: binary(machine, frame, node, kind, v, right, in_place))
     if isinstance(right, Choice):
@@ -139,6 +141,14 @@ def binary(
             return _arithmetic(name, one, two)
         return _real(name, left, right)
     return _containers(machine, frame, name, function, left, right)
+
+
+def _as_one_size(machine: Machine, value: Value, other: Value) -> Value:
+    """One of two numbers of which one is an expression, as one symbol: so that twice as much is known to be more."""
+    if not isinstance(value, Choice) or not isinstance(other, (int, Expr)) or isinstance(other, bool):
+        return value
+    options = value.sizes()
+    return machine.chosen_size(value) if any(isinstance(size, Expr) for size in options) else value
 
 
 def _of_truths(name: str, known: bool, asked: Condition) -> Value:
@@ -522,7 +532,7 @@ def equal(machine: Machine, frame: Frame, left: Value, right: Value) -> Value:
     """``left == right``."""
     left, right = machine.resolve(left), machine.resolve(right)
     if isinstance(left, (int, Expr)) and isinstance(right, (int, Expr)):
-        answer = dims.eq(left, right)
+        answer = False if maps.differ_on_maps(left, right) else dims.eq(left, right)
         return answer if answer is not None else Condition(("size==", left, right), "a comparison of sizes")
     if isinstance(left, Unknown) or isinstance(right, Unknown):
         if left is right:

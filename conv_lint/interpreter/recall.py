@@ -120,8 +120,7 @@ def _repeated(machine: Machine, record: Record, again: Again) -> Value:
 def _mode(machine: Machine) -> Hashable:
     """What of the machine itself a call may depend on."""
     training = machine.training if isinstance(machine.training, bool) else None
-    branched = len(machine.journal.levels) > machine.outermost
-    doubts = machine.muted > 0, machine.catching > 0, machine.doubts > 0, machine.by_default, branched
+    doubts = machine.muted > 0, machine.catching > 0, machine.doubts > 0, machine.by_default, machine.is_in_branch
     return doubts, machine.prefer_batched, machine.is_example, training
 
 

@@ -42,11 +42,12 @@ def _fixed(machine: Machine, found: Dim, wanted: int) -> Dim:
     if not isinstance(found, Expr) or not all(s.is_parameter for s in found.symbols):
         return found
     symbol = max(found.symbols, key=lambda s: s.serial)
-    for value in range(LARGEST):
-        if dims.substitute(found, {symbol: value}) == wanted:
-            _suppose(machine)
-            machine.fix(symbol, value)
-            break
+    fitting = [value for value in range(LARGEST) if dims.substitute(found, {symbol: value}) == wanted]
+    if fitting:
+        _suppose(machine)
+        machine.fix(
+            symbol, fitting[-1 if machine.rounds == ROUNDS[1] else 0]
+        )  # ``n // 2`` rounds: an even n, or an odd one
     return machine.size(found)
 
 

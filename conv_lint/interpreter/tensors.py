@@ -120,6 +120,11 @@ def is_shape(result: object) -> bool:
     )
 
 
+def is_of_nothing(report: Report) -> bool:
+    """Is it about a tensor that holds nothing, one of its sizes being 0?"""
+    return any(isinstance(fact, tuple) and 0 in tuple.__iter__(fact) for fact in report.facts.values())
+
+
 # running a rule ---------------------------------------------------------------------------------------------
 
 
@@ -144,6 +149,8 @@ class CallWorld:
             return
         if report.rule is catalogue.fixed_batch and any(s.is_count for s in self.machine.facts.sizes):
             return  # behind ``if i == 0:``, which is no last batch
+        if report.rule is catalogue.dim_range and is_of_nothing(report) and self.machine.is_in_branch:
+            return  # another round of a loop may have put something there
         is_odd = report.rule is catalogue.not_a_tensor and report.facts["kind"] not in ("tuple", "list")
         if is_odd and not faults.is_certain(self.machine, self.frame):
             return  # where a test of the type is not understood, each alternative goes both ways
@@ -170,6 +177,9 @@ class CallWorld:
         if assumed and sizes and isinstance(sizes[0], Expr):
             self.machine.batches.update(sizes[0].symbols)
         self.machine.settle(rest, sizes)
+
+    def known(self, size: Dim) -> Dim:
+        return self.machine.size(size)
 
     def note_batch(self, size: Dim) -> None:
         if isinstance(size, Expr) and len(size.symbols) == 1 and not is_mark(size):

@@ -127,11 +127,8 @@ def _export(c: Context, model: Value, inputs: Value = (), *more: Value, **option
     inputs = options.get("args", inputs)
     values = inputs if isinstance(inputs, tuple) else (inputs,)
     if values and not isinstance(values[-1], Unknown):
-        training, c.machine.training = c.machine.training, "onnx" not in c.name and c.machine.training
-        try:
+        with c.machine.evaluating("onnx" in c.name):
             c.call(model, *values)
-        finally:
-            c.machine.training = training
     return Unknown(f"what {c.name} gives")
 
 

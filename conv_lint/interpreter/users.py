@@ -185,8 +185,11 @@ def _has_defaults(made: Class) -> bool:
 
 
 def _briefly(machine: Machine, entry: Callable[[], object]) -> None:
-    with contextlib.suppress(TooLong), machine.at_most(STEPS):
-        entry()
+    try:
+        with machine.at_most(STEPS):
+            entry()
+    except TooLong:
+        machine.was_cut = True
 
 
 def _as_program(machine: Machine, namespace: Namespace, tree: Tree) -> None:

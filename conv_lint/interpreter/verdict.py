@@ -7,12 +7,12 @@ tensor or a parameter that has the missing number and is never read.  Such a fin
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from conv_lint import catalogue
 from conv_lint.finding import Finding, Report
-from conv_lint.interpreter.follows import OF_JOINS, call, is_of_input, news, passed_on
+from conv_lint.interpreter.follows import OF_JOINS, call, is_dark, is_of_input, news, passed_on
 from conv_lint.interpreter.idle import Idle
 from conv_lint.interpreter.judge import OF_CHANNELS
 from conv_lint.interpreter.machine import Machine
@@ -23,7 +23,7 @@ from conv_lint.interpreter.ways import Scene
 def judged(machine: Machine) -> list[Finding]:
     """The findings of a run, each where the evidence of the whole file says that it belongs."""
     groups: dict[object, list[Finding]] = {}
-    for finding in news([finding for finding in machine.findings if not finding.of_user]):
+    for finding in news(_with_numbers(machine.findings)):
         groups.setdefault(_cause(finding), []).append(finding)
     wrong: set[object] = set()
     found = [finding for group in groups.values() for finding in _judged(group, machine, wrong)]
@@ -32,6 +32,14 @@ def judged(machine: Machine) -> list[Finding]:
     said = passed_on(machine.findings)
     found = [finding for finding in found if not is_of_input(finding, wrong) and id(finding) not in said]
     return [finding for finding in found if not _is_right_elsewhere(finding, machine)]
+
+
+def _with_numbers(findings: Sequence[Finding]) -> list[Finding]:
+    """What the file itself has wrong; where it cannot say a number, as a model that uses it shows it."""
+    told = {(f.code, f.place.key): f for f in reversed(findings) if not is_dark(f)}
+    own = (finding for finding in findings if not finding.of_user)
+    shown = ((f, told.get((f.code, f.place.key)) if is_dark(f) else None) for f in own)
+    return [replace(user, of_user=False) if user is not None else finding for finding, user in shown]
 
 
 def _is_right_elsewhere(finding: Finding, machine: Machine) -> bool:

@@ -10,7 +10,7 @@ from conv_lint import catalogue, dims
 from conv_lint.dims import Dim, eq
 from conv_lint.ops.elementwise import both_origins, broadcast_all, shown
 from conv_lint.ops.given import named
-from conv_lint.ops.rule import Arg, Op, Result, shape_rule
+from conv_lint.ops.rule import AXES, Arg, Op, Result, shape_rule
 from conv_lint.values import Alike, CannotTell, Rest, Shape, Unknown, any_shape
 
 # concatenation ----------------------------------------------------------------------------------------------
@@ -51,21 +51,24 @@ def concatenated(op: Op, given: Sequence[Shape | None], dim: object) -> Shape:
             _disagree(op, first, other, (len(first), len(other)), "count", dim, None)
             raise CannotTell("tensors of different rank")
     axis = op.axis(first, dim)
+    shapes = [_of_rank(op, s, len(first)) if s is not None and s.rest is not None else s for s in shapes]
     aligned = [_aligned(s, len(first)) for s in shapes]
-    joined = _join(op, shapes, aligned, axis, dim)
-    for shape in shapes:
-        if shape is not None and shape.rest is not None:
-            missing = range(len(first) - len(shape.known))
-            sizes = tuple(op.unknown(0) if i == axis else joined[i] for i in missing)
-            op.world.settle(shape.rest, sizes, False)
-    return joined
+    return _join(op, shapes, aligned, axis, dim)
+
+
+def _of_rank(op: Op, shape: Shape, rank: int) -> Shape:
+    """A member of unknown rank has that of the others; what was asked for its sizes before is known then."""
+    if len(shape.known) > rank:
+        raise CannotTell("a tensor of a higher rank than the others")
+    assert shape.rest is not None
+    missing = tuple(shape.rest.axis(name) for name in AXES.get(rank, ("N",) * rank)[: rank - len(shape.known)])
+    op.world.settle(shape.rest, missing, False)
+    return Shape(map(op.world.known, (*missing, *shape.known)), shape.step, shape.dtype)
 
 
 def _aligned(shape: Shape | None, rank: int) -> list[Dim | None]:
     """The sizes of a member of this rank from the left, ``None`` where one is not known."""
     known: tuple[Dim, ...] = shape.known if shape is not None else ()
-    if len(known) > rank:
-        raise CannotTell("a tensor of a higher rank than the others")
     return [*[None] * (rank - len(known)), *known]
 
 

@@ -28,6 +28,9 @@ class World(Protocol):
     def settle(self, rest: Rest, sizes: tuple[Dim, ...], assumed: bool) -> None:
         """The unknown leading dimensions are these; ``assumed`` if another number would do as well."""
 
+    def known(self, size: Dim) -> Dim:
+        """A size, with what has been settled by now."""
+
     def note_batch(self, size: Dim) -> None:
         """A layer takes this size for the number of samples."""
 
@@ -52,6 +55,9 @@ class Recorder:
 
     def settle(self, rest: Rest, sizes: tuple[Dim, ...], assumed: bool) -> None:
         """Nothing to remember."""
+
+    def known(self, size: Dim) -> Dim:
+        return size
 
     def note_batch(self, size: Dim) -> None:
         """Nothing to remember."""
