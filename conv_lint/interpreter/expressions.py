@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import libcst as cst
 
 from conv_lint.dims import Expr, eq
-from conv_lint.interpreter import attributes, kinds, operators, suppose
+from conv_lint.interpreter import attributes, comparing, kinds, operators, suppose
 from conv_lint.interpreter.journal import each_of
 from conv_lint.interpreter.machine import Flow, Machine, PythonRaise
 from conv_lint.interpreter.namespace import LazyImport
@@ -392,9 +392,9 @@ def _comparison(machine: Machine, frame: Frame, node: cst.Comparison) -> Value:
     answers: list[Value] = []
     for part in node.comparisons:
         right = evaluate(machine, frame, part.comparator)
-        answers.append(operators.compare(machine, frame, node, part.operator, left, right))
+        answers.append(comparing.compare(machine, frame, node, part.operator, left, right))
         left = right
-    return answers[0] if len(answers) == 1 else operators.all_of(answers)
+    return answers[0] if len(answers) == 1 else comparing.all_of(answers)
 
 
 # others -----------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import libcst as cst
 
-from conv_lint.interpreter import operators
+from conv_lint.interpreter import comparing
 from conv_lint.interpreter.machine import Flow, Machine
 from conv_lint.interpreter.objects import Frame
 from conv_lint.interpreter.sequences import items_of
@@ -52,13 +52,13 @@ def _matches(machine: Machine, frame: Frame, pattern: cst.MatchPattern, subject:
             return answer
         case cst.MatchValue(value=value) | cst.MatchSingleton(value=value):
             machine.weigh(subject)
-            return _answer(operators.equal(machine, frame, subject, evaluate(machine, frame, value)))
+            return _answer(comparing.equal(machine, frame, subject, evaluate(machine, frame, value)))
         case cst.MatchOr(patterns=patterns):
             answers = [_matches(machine, frame, p.pattern, subject) for p in patterns]
             if True in [a for a in answers if isinstance(a, bool)]:
                 return True
             unknown = [a for a in answers if a is not False]
-            return operators.any_of(unknown) or Condition(object(), "a match") if unknown else False
+            return comparing.any_of(unknown) or Condition(object(), "a match") if unknown else False
         case cst.MatchTuple(patterns=patterns) | cst.MatchList(patterns=patterns):
             return _sequence(machine, frame, patterns, subject)
     return Condition(object(), "a pattern that is not understood")
@@ -75,7 +75,7 @@ def _sequence(machine: Machine, frame: Frame, patterns: object, subject: Value) 
         )
     if len(items) != len(inner):
         return False
-    out: Value = operators.all_of([_matches(machine, frame, p.value, item) for p, item in zip(inner, items)])
+    out: Value = comparing.all_of([_matches(machine, frame, p.value, item) for p, item in zip(inner, items)])
     return _answer(out)
 
 

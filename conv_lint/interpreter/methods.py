@@ -10,11 +10,11 @@ import libcst as cst
 from conv_lint.dims import Expr, product
 from conv_lint.interpreter import attributes, samples, tensors, texts
 from conv_lint.interpreter.calls import FURTHER, Arguments
+from conv_lint.interpreter.comparing import is_plain
 from conv_lint.interpreter.journal import each_of
 from conv_lint.interpreter.machine import Machine, PythonRaise
 from conv_lint.interpreter.namespace import registered
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Method, Property, Sizes
-from conv_lint.interpreter.operators import is_plain
 from conv_lint.interpreter.sequences import items_of
 from conv_lint.values import Choice, Condition, Dict, Iter, List, Tensor, Unknown, Value
 

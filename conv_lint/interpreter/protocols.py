@@ -33,7 +33,7 @@ def of_items(
     machine: Machine, frame: Frame, node: cst.CSTNode | None, held: List | Dict, name: str, args: list[Value]
 ) -> Value:
     """``super().__setitem__(key, value)``, ``dict.__getitem__(self, key)`` and the like, on the items of an object."""
-    from conv_lint.interpreter import assign, methods, operators, subscripts
+    from conv_lint.interpreter import assign, comparing, methods, subscripts
     from conv_lint.interpreter.calls import Arguments
 
     where = node if node is not None else frame.tree.module
@@ -44,7 +44,7 @@ def of_items(
         case "__getitem__", [key]:
             return subscripts.item(machine, frame, where, held, machine.resolve(key))
         case "__contains__", [key]:
-            return operators.contains(machine, frame, key, held)
+            return comparing.contains(machine, frame, key, held)
         case "__len__", []:
             return len(held.items) if not held.open else Unknown(held.open)
         case "__iter__", []:

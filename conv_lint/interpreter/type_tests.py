@@ -10,9 +10,9 @@ from collections import OrderedDict
 
 from conv_lint.dims import Expr
 from conv_lint.interpreter import protocols
+from conv_lint.interpreter.comparing import TYPE_OF_A_TENSOR
 from conv_lint.interpreter.libraries import Context, native
 from conv_lint.interpreter.objects import BoundMethod, Class, Function, Instance, Native, Partial, Sizes
-from conv_lint.interpreter.operators import TYPE_OF_A_TENSOR
 from conv_lint.values import Choice, Condition, Dict, External, Iter, List, Real, Tensor, Unknown, Value
 
 #: Modules whose classes Python itself is asked about.
