@@ -499,13 +499,23 @@ class Iter(Mutable):
             yield self.items[self.position - 1]
 
 
-class Stream:
-    """What can be iterated, and every item looks alike, however many there are: the batches of a loader."""
+class Stream(Mutable):
+    """What can be iterated, and every item looks alike, however many there are: the batches of a loader.
 
-    __slots__ = ("item", "reason")
+    ``is_begun``: an item has been taken, so that the next one is not the first.
+    """
+
+    __slots__ = ("born", "is_begun", "item", "reason")
 
     def __init__(self, item: Value, reason: str) -> None:
-        self.item, self.reason = item, reason
+        self.item, self.reason, self.is_begun = item, reason, False
+        self.born = birth()
+
+    def snapshot(self) -> bool:
+        return self.is_begun
+
+    def restore(self, saved: bool) -> None:
+        self.is_begun = saved
 
 
 # names of libraries -----------------------------------------------------------------------------------------

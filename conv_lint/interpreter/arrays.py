@@ -6,7 +6,7 @@ from conv_lint.dims import Expr
 from conv_lint.interpreter.data import as_array
 from conv_lint.interpreter.libraries import Context, native
 from conv_lint.interpreter.sequences import items_of
-from conv_lint.values import External, List, Tensor, Unknown, Value, any_shape
+from conv_lint.values import External, Iter, List, Tensor, Unknown, Value, any_shape
 
 
 @native("numpy.linspace", "numpy.arange")
@@ -76,7 +76,7 @@ _OF_ARRAYS = {f"numpy.{name}": f"torch.{name}" for name in (
     "reshape", "squeeze", "swapaxes", "moveaxis", "tile", "ravel", "flip", "roll", "clip", "abs", "exp", "log",
     "square", "sin", "cos", "sqrt",
     "sign", "tanh", "tril", "triu", "diff", "zeros_like", "ones_like", "mean", "std", "var", "argmax", "argmin",
-    "argsort", "round",
+    "argsort", "round", "fliplr", "flipud", "rot90", "cumsum", "floor", "ceil", "log10", "log2", "log1p", "nan_to_num",
 )} | {"numpy.max": "torch.amax", "numpy.min": "torch.amin", "numpy.absolute": "torch.abs"}  # fmt: skip
 
 
@@ -156,6 +156,8 @@ def _pad(c: Context, array: Value, pad_width: Value, mode: Value = "constant", *
 def _joined(c: Context, values: Value, axis: Value = 0) -> Value:
     last = c.name.rpartition(".")[2]
     items = items_of(c.machine, values)
+    if isinstance(values, (List, Iter)) and isinstance(values.each, Tensor) and last in ("stack", "concatenate"):
+        return c.call_torch("torch.stack" if last == "stack" else "torch.cat", values, axis)
     if items is None or not all(isinstance(i, Tensor) for i in items):
         return Unknown("joined from arrays that are not known")
     if last in ("stack", "concatenate"):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from conv_lint.interpreter import faults, protocols, tensors
+from conv_lint.interpreter import faults, protocols, samples, tensors
 from conv_lint.interpreter.journal import join
 from conv_lint.interpreter.machine import Machine, PythonRaise
 from conv_lint.interpreter.namespace import names_of
@@ -85,7 +85,7 @@ def get(machine: Machine, frame: Frame, node: cst.CSTNode | None, base: Value, n
         case slice():
             return getattr(base, name, None)
         case Stream() if name in ("__next__", "next", "__iter__"):
-            return Native(name, lambda c, *_: base if name == "__iter__" else base.item)
+            return Native(name, lambda c, *_: base if name == "__iter__" else samples.next_batch(c.machine, base))
     if isinstance(base, (List, Dict, Iter, str, tuple, int, float, bytes)) or type(base).__name__ == "Expr":
         return Method(base, name)
     return Unknown(f"{name} of something unknown")

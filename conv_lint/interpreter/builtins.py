@@ -27,7 +27,7 @@ from conv_lint.interpreter.objects import (
     Sizes,
 )
 from conv_lint.interpreter.portraits import names_in
-from conv_lint.interpreter.samples import first_batch, of_each, some_item
+from conv_lint.interpreter.samples import next_batch, of_each, some_item
 from conv_lint.interpreter.sequences import items_of, members, stream_of
 from conv_lint.interpreter.subscripts import alike
 from conv_lint.values import (
@@ -132,7 +132,7 @@ def _tuple(c: Context, value: Value = ()) -> Value:
 def _iter(c: Context, value: Value) -> Value:
     stream = stream_of(value)
     if stream is not None:
-        return stream
+        return value if isinstance(value, Stream) else Stream(stream.item, stream.reason)
     made = _listed(c, value)
     return Iter(made.items, made.open, each=made.each)
 
@@ -148,7 +148,7 @@ def _next(c: Context, value: Value, default: Value = MISSING) -> Value:
     if isinstance(value, Iter) and not value.open and c.machine.catching:
         raise PythonRaise("StopIteration")
     if isinstance(value, Stream):
-        return first_batch(value.item)
+        return next_batch(c.machine, value)
     if isinstance(value, Iter) and value.open and value.each is not None:
         return some_item(value.each)
     if isinstance(value, Iter) and value.open == parameters.OPEN:

@@ -99,7 +99,10 @@ def fields_of(machine: Machine, made: Class) -> dict[str, Value]:
     """The annotated fields of a dataclass or NamedTuple in order, with their defaults (:data:`MISSING`: none)."""
     fields: dict[str, Value] = {}
     for base in reversed(made.mro):
-        if not isinstance(base, Class) or base.node is None:
+        if not isinstance(base, Class):
+            continue
+        if base.node is None:  # ``collections.namedtuple("Block", ["inputs", "outputs"])``
+            fields.update(base.fields)
             continue
         for statement in base.node.body.body:
             for small in getattr(statement, "body", ()) if isinstance(statement, cst.SimpleStatementLine) else ():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import libcst as cst
@@ -123,9 +124,9 @@ def _names_its_object(node: cst.Call) -> bool:
     )
 
 
-def passed_on(made: Call, name: str, signature: Signature | None) -> tuple[cst.BaseExpression, Frame] | None:
-    """What the caller of ``def conv(*args, **kwargs): return nn.Conv2d(*args, **kwargs)`` wrote for a parameter of the
-    layer, and the caller's frame."""
+def passed_on(made: Call, name: str, positional: Sequence[str]) -> tuple[cst.BaseExpression, Frame] | None:
+    """What the caller of ``def conv(*args, **kwargs): return nn.Conv2d(*args, **kwargs)`` wrote for a parameter of what
+    is called there, and the caller's frame.  ``positional``: the parameters that are given by position."""
     node, function, outer = made.node, made.frame.function, made.frame.call
     if not isinstance(node, cst.Call) or function is None or outer is None or not isinstance(outer.node, cst.Call):
         return None
@@ -136,13 +137,15 @@ def passed_on(made: Call, name: str, signature: Signature | None) -> tuple[cst.B
         return found, outer.frame
     stars = [i for i, a in enumerate(node.args) if a.star == "*" and isinstance(a.value, cst.Name)]
     star = params.star_arg.name.value if isinstance(params.star_arg, cst.Param) else None
-    if len(stars) != 1 or signature is None or name not in signature.positional:
+    if len(stars) != 1 or name not in positional:
         return None
     starred = node.args[stars[0]].value
     if not isinstance(starred, cst.Name) or starred.value != star:
         return None
-    bound = function.owner is not None and function.kind != "static" and isinstance(outer.node.func, cst.Attribute)
+    in_front = sum(argument.keyword is None for argument in node.args[: stars[0]])
+    is_method = function.owner is not None and function.kind != "static"
+    bound = is_method and (isinstance(outer.node.func, cst.Attribute) or function.name == "__init__")
     before = len(params.posonly_params) + len(params.params) - bound
-    position = signature.positional.index(name) - stars[0] + before
+    position = positional.index(name) - in_front + before
     places = [argument.value for argument in given if argument.keyword is None]
     return (places[position], outer.frame) if before <= position < len(places) else None

@@ -59,7 +59,7 @@ def report_argument(
     if site is not None and at is not None:
         # Of several numbers for one, the layer takes the wrong parameter: the caller is right.
         stop = site.frame if report.facts.get("fix") == catalogue.ONE else stop
-        handed = _written(site, at, signature, stop, report.facts.get("takes"))
+        handed = written(site, at, signature, stop, report.facts.get("takes"))
         places += [place for place, _ in handed]
         report.facts["fix"] = _by_parameter(report.facts.get("fix"), at, handed, machine.tree.path)
         makers = list(_calls(site.frame))
@@ -214,14 +214,14 @@ _NO_WIDTH = re.compile(
 )
 
 
-def _written(made: Call, at: str, signature: Signature | None, stop: object, value: object) -> list[Handed]:
+def written(made: Call, at: str, signature: Signature | None, stop: object, value: object) -> list[Handed]:
     """The argument of a construction, followed to where it was written; the construction itself if it was not given."""
     expression = argument_node(made.node, at, signature)
     if expression is None:
         here: list[Handed] = [(made.frame.place(made.node), None)]
         frame = made.frame
         inside = frame is stop or (stop is not None and frame.self_value is stop)
-        passed = None if inside else passed_on(made, at, signature)
+        passed = None if inside or signature is None else passed_on(made, at, signature.positional)
         return [*_followed(*passed, stop, value), *here] if passed is not None else here
     if at in _WIDTHS and isinstance(expression, cst.Name) and _NO_WIDTH.search(expression.value):
         return [(made.frame.place(expression), None)]  # the caller is right: it is the wrong one of the parameters
@@ -247,6 +247,8 @@ def _followed(expression: cst.CSTNode, frame: Frame, stop: object, value: object
     while isinstance(expression, cst.Name):
         frame = frame.holder(expression.value)
         given = frame.given(expression.value, value)
+        if given is None or _is_star(*given):
+            given = _from_stars(frame, expression.value) or given
         if given is None:
             break
         if frame is stop or (stop is not None and frame.self_value is stop):
@@ -260,6 +262,24 @@ def _followed(expression: cst.CSTNode, frame: Frame, stop: object, value: object
         frame = caller
         places.append((frame.place(expression), name))
     return places[::-1]
+
+
+def _is_star(expression: cst.CSTNode, caller: Frame | None) -> bool:
+    """Is it the ``args`` of a function that hands on its ``*args``?"""
+    star = caller.function.node.params.star_arg if caller is not None and caller.function is not None else None
+    return isinstance(expression, cst.Name) and isinstance(star, cst.Param) and star.name.value == expression.value
+
+
+def _from_stars(frame: Frame, name: str) -> tuple[cst.CSTNode, Frame] | None:
+    """What was written for a parameter of a function that others call with their ``*args`` and ``**kwargs``."""
+    if frame.call is None or frame.function is None or name not in frame.locals:
+        return None
+    params = frame.function.node.params
+    names = [p.name.value for p in (*params.posonly_params, *params.params, *params.kwonly_params)]
+    if name not in names:
+        return None
+    is_method = frame.function.owner is not None and frame.function.kind != "static"
+    return passed_on(frame.call, name, [p.name.value for p in (*params.posonly_params, *params.params)][is_method:])
 
 
 def _calls(frame: Frame) -> Iterator[Place]:

@@ -15,9 +15,11 @@ from conv_lint.finding import CALL, Finding, Origin, Step
 from conv_lint.interpreter.follows import OF_JOINS, steps
 from conv_lint.interpreter.idle import CATS
 from conv_lint.interpreter.judge import OF_CHANNELS, Judge, size_of, takes_of
+from conv_lint.interpreter.locate import written
 from conv_lint.interpreter.meant import calls_of_siblings, patches, uneven_pool
 from conv_lint.interpreter.misnamed import misnamed, parameters_of
-from conv_lint.interpreter.objects import Call, Frame, Instance
+from conv_lint.interpreter.modules import walk
+from conv_lint.interpreter.objects import Call, Class, Frame, Instance
 from conv_lint.interpreter.sides import GIVES, maker, of_a_consumer, of_a_list, of_a_name, of_a_producer, of_a_sum
 from conv_lint.interpreter.smallest import smallest
 from conv_lint.interpreter.swaps import of_another_rank, swapped
@@ -72,6 +74,26 @@ class Made(Judge):
         if frame is not self.scene.frame and not isinstance(frame.self_value, Instance):  # a model is called once more
             fix = f"an input with {self.takes} for {name}, as it was given before"
         return self.moved(frame.place(node), fix, frame)
+
+    def only_here(self) -> Finding | None:
+        """A number that a block is handed by its maker, where another block of the class works with its own: then
+        the class is right."""
+        layer, at = self.scene.layer, self.scene.at
+        if layer is None or layer.layer is None or at is None or not isinstance(self.given, int):
+            return None
+        around = list(_around(layer))
+        inner = next((i for i, module in enumerate(around) if i and isinstance(module.cls, Class)), None)
+        if inner is None:
+            return None
+        path = [module.owner[1] for module in around[:inner][::-1] if module.owner is not None]
+        twins = (m for _, m in walk(around[-1]) if m.cls is around[inner].cls and m is not around[inner])
+        if not any(same is not None and same.fits for same in (_member(m, path) for m in twins)):
+            return None
+        handed = written(layer.layer.call, at, layer.layer.row.signature, None, self.takes)
+        place, name = next((h for h in handed if h[0].file is self.machine.tree), (None, None))
+        if place is None or name is None or handed[-1][0].key != self.finding.place.key:
+            return None
+        return self.moved(place, f"{name}={self.given}")
 
     def one_image(self) -> Finding | None:
         """A program that gives a net one image where a batch is wanted: that is put right where it calls the net."""
@@ -377,6 +399,14 @@ def _around(module: Instance | None) -> Iterator[Instance]:
     while module is not None:
         yield module
         module = module.owner[0] if module.owner is not None else None
+
+
+def _member(module: Instance, path: Sequence[str]) -> Instance | None:
+    """The module that a name, or several, lead to."""
+    found: Instance | None = module
+    for name in path:
+        found = dict(found.children()).get(name) if found is not None else None
+    return found
 
 
 def _in_a_loop(node: cst.CSTNode, frame: Frame) -> bool:

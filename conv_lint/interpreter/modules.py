@@ -208,10 +208,9 @@ def call_module(
     module.called = True
     found = len(machine.findings)
     result = _call(machine, frame, node, module, arguments)
-    by_program = not machine.muted and not machine.by_default
-    is_right = all(f.report.rule in _REMARKS for f in machine.findings[found:])
-    if by_program and is_right and _is_fed(machine, arguments) and _is_known_to_fit(machine, module, arguments.args):
-        module.fitted = True
+    is_right = not machine.muted and all(f.report.rule in _REMARKS for f in machine.findings[found:])
+    if is_right and _is_fed(machine, arguments) and _is_known_to_fit(machine, module, arguments.args):
+        module.fits, module.fitted = True, module.fitted or not machine.by_default
     return result
 
 

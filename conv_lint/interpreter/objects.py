@@ -320,7 +320,8 @@ class Instance(Mutable):
 
     ``cls``: a :class:`Class`, or the :class:`External` name of a torch.nn class.  ``open``: a reason if it may have
     attributes that are not known.  ``owner``: the module that holds it first, and under which name.
-    ``called``: whether the program itself has called it; ``fitted``: whether it has run to its end.  ``parallel``:
+    ``called``: whether the program itself has called it; ``fits``: whether it has run to its end
+    without a fault, ``fitted``: on what the program gives it.  ``parallel``:
     whether it was wrapped by DataParallel, which is followed as the model itself.  ``edited``: where a number of
     a layer was set after it was made, by its name.  ``sometimes``: the attributes that it has only under a condition,
     with the value that the condition is about.  ``replaced``: the layers that lost their names to others of the same
@@ -336,6 +337,7 @@ class Instance(Mutable):
     call: Call | None = None
     training: Value = None
     called: bool = False
+    fits: bool = False
     fitted: bool = False
     parallel: bool = False
     edited: dict[str, Place] = field(default_factory=dict, repr=False)

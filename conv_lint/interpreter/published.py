@@ -16,8 +16,9 @@ from conv_lint.dims import Dim
 from conv_lint.finding import Step
 from conv_lint.interpreter.expressions import evaluate
 from conv_lint.interpreter.machine import Machine
+from conv_lint.interpreter.modules import walk
 from conv_lint.interpreter.objects import Class, Frame, Function, Instance, Partial
-from conv_lint.tree import walk
+from conv_lint.tree import walk as walk_tree
 from conv_lint.values import Dict, External, List, Shape, Tensor, Value
 
 #: What carries the default configuration of a model.
@@ -29,6 +30,8 @@ _PRESETS = {
     "OpticalFlow": False,
     "VideoClassification": True,
 }
+#: What parts of models call the size of the images that they are made for.
+_SIDES = ("img_size", "image_size")
 #: The channels of a photograph; of any image.
 _COLOURS, _CHANNELS = 3, (1, 3, 4)
 
@@ -58,8 +61,19 @@ def _carried(machine: Machine, module: Instance) -> tuple[tuple[Dim, ...] | None
             found = found.attrs.get("input_size")
         sizes = _three(machine, found)
         if sizes is not None:
-            return sizes, name
+            return (sizes[0], *(_made_for(machine, module) or sizes[1:])), name
     return _three(machine, module.attrs.get("input_size")), "input_size"
+
+
+def _made_for(machine: Machine, module: Instance) -> tuple[Dim, ...] | None:
+    """The height and width that a model or a part of it was made for, which its configuration need not know."""
+    for _, part in walk(module):
+        for name in _SIDES:
+            value = machine.resolve(part.attrs.get(name))
+            sides = (value, value) if type(value) is int else value
+            if isinstance(sides, tuple) and len(sides) == 2 and all(type(side) is int for side in sides):
+                return sides
+    return None
 
 
 def _three(machine: Machine, value: Value) -> tuple[Dim, ...] | None:
@@ -115,7 +129,7 @@ def _weights(machine: Machine, maker: Function) -> Iterator[Class]:
     for parameter in (*params.params, *params.kwonly_params):
         if parameter.annotation is None or parameter.name.value != "weights":
             continue
-        for node in walk(parameter.annotation.annotation):
+        for node in walk_tree(parameter.annotation.annotation):
             if isinstance(node, cst.Name):
                 with machine.quiet():
                     found = machine.resolve(evaluate(machine, frame, node))

@@ -111,7 +111,7 @@ def _repeated(machine: Machine, record: Record, again: Again) -> Value:
     """The result of a call that was run before, and the traces that a run would leave in any case."""
     for old, new in zip(record.parts, again.portrait.parts):
         if isinstance(new, Instance) and isinstance(old, Instance) and old.called:
-            new.called, new.fitted = True, old.fitted
+            new.called, new.fits, new.fitted = True, old.fits, old.fitted
             if old.layer is not None and new.layer is not None:
                 coverage.note_same(machine, old.layer, new.layer)
     return _Copy(record, machine, again).value(record.result)
@@ -258,7 +258,7 @@ class _Copy:
         new = self.made[id(old)] = Instance(old.cls, training=old.training, parallel=old.parallel)
         if self.again is None:
             self.record.twins[id(old)] = new
-        new.portrait, new.called, new.fitted = old.portrait, old.called, old.fitted
+        new.portrait, new.called, new.fits, new.fitted = old.portrait, old.called, old.fits, old.fitted
         if old.owner is not None:
             new.owner = self.known(old.owner[0]), old.owner[1]
         if old.layer is not None:

@@ -15,10 +15,11 @@ from conv_lint.dims import Dim
 from conv_lint.interpreter import journal, protocols
 from conv_lint.interpreter.objects import Instance
 from conv_lint.interpreter.sequences import stream_of
-from conv_lint.values import Dict, Iter, List, Rest, Shape, Tensor, Unknown, Value, is_mark
+from conv_lint.values import Dict, Iter, List, Rest, Shape, Stream, Tensor, Unknown, Value, is_mark
 
 if TYPE_CHECKING:
     from conv_lint.interpreter.libraries import Context
+    from conv_lint.interpreter.machine import Machine
 
 #: The methods of a list after which it holds no item that it did not hold before.
 TAKING = frozenset("pop popleft remove discard sort reverse rotate".split())
@@ -33,6 +34,15 @@ def after_call(target: List, method: str, args: Sequence[Value]) -> Value:
     if method == "extend" and args and isinstance(args[0], (List, Iter)) and args[0].open:
         return journal.each_of([target.each, args[0].each])
     return None
+
+
+def next_batch(machine: Machine, stream: Stream) -> Value:
+    """The next batch of a loader; the first one is a whole one."""
+    if stream.is_begun:
+        return stream.item
+    machine.journal.touch(stream)
+    stream.is_begun = True
+    return first_batch(stream.item)
 
 
 def first_batch(value: Value) -> Value:

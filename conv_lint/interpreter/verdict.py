@@ -119,6 +119,7 @@ class _Judge(Idle, Made):
                 self.one_image,
                 self.renamed,
                 self.edited,
+                self.only_here,
                 self.other_layer,
                 self.repeated_layer,
                 self.skipped_layer,

@@ -9,7 +9,7 @@ from conv_lint.dims import Dim, Expr
 from conv_lint.ops.elementwise import broadcast
 from conv_lint.ops.rearrange import sizes_of
 from conv_lint.ops.rule import Arg, Op, Result, shape_rule
-from conv_lint.values import CannotTell, External, Real, Shape, Unknown
+from conv_lint.values import Alike, CannotTell, External, Real, Shape, Unknown
 
 OPTIONS = "dtype=None, layout=None, device=None, requires_grad=False"
 # A uint8 tensor as an index may be a mask, so its kind is left open; complex numbers have none.
@@ -209,6 +209,9 @@ def _nested(op: Op, value: Arg, depth: int) -> tuple[tuple[Dim, ...], set[str | 
         if value.rest is not None:
             raise CannotTell("a list of tensors as data")
         return tuple(value), {value.dtype}  # numpy's nest, torch's must hold one number each
+    if isinstance(value, Alike):
+        sizes, kinds = _nested(op, value.item, depth + 1)
+        return (op.unknown(0), *sizes), kinds
     if isinstance(value, Expr) and not is_surely_number(value):
         raise CannotTell("data computed from something unknown")
     if isinstance(value, (int, float, Expr)):
