@@ -17,8 +17,8 @@ from conv_lint.values import Shape
 def speaks_of_one(machine: Machine, name: str, arguments: Mapping[str, Any]) -> bool:
     """Does an operation keep the first dimension of maps, which was taken to be the batch, apart from the others?
 
-    ``torch.flatten(x, 1)``, ``x.view(x.size(0), -1)``, concatenated channels, and ``x + y[:, :, None, None]``:
-    a number for each channel of each sample.
+    ``torch.flatten(x, 1)``, ``x.flatten(2)``, ``x.view(x.size(0), -1)``, concatenated channels, and
+    ``x + y[:, :, None, None]``: a number for each channel of each sample.
     """
     last = name.rpartition(".")[2]
     if last.strip("_") in _ELEMENTWISE:
@@ -26,7 +26,8 @@ def speaks_of_one(machine: Machine, name: str, arguments: Mapping[str, Any]) -> 
         return _is_stretched(machine, left, right) or _is_stretched(machine, right, left)
     match last:
         case "flatten":
-            return arguments["start_dim"] == 1 and _is_batch(machine, arguments["input"])
+            # Of a single sample ``flatten(2)`` would leave everything as it is.
+            return arguments["start_dim"] in (1, 2) and _is_batch(machine, arguments["input"])
         case "view" | "reshape":
             shape, input = arguments["shape"], arguments["input"]
             if not isinstance(shape, (tuple, list)):

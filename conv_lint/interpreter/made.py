@@ -246,7 +246,20 @@ class Made(Judge):
         if axis is None or facts.get("fix") is not None or self.scene.node is not self.finding.place.node:
             return None
         blame = of_a_sum(self.finding.trail, axis, (facts["a"], facts["b"]), self.scene.frame)
+        other = self._short_cut(axis) if blame is not None and self.finding.report.rule is catalogue.broadcast else None
+        if other is not None:
+            return self.moved(self.finding.place, other)
         return self.moved(blame.place, blame.fix, blame.frame) if blame is not None else None
+
+    def _short_cut(self, axis: int) -> str | None:
+        """What a residual sum lacks, where a norm takes the channels of the one side: a layer for the other."""
+        a, b = self.finding.report.facts["a"], self.finding.report.facts["b"]
+        for step, mine, other in zip(self.finding.trail, (a, b), (b, a)):
+            ways = (step, *step.parents[:1])
+            norms = (s.scope.layer for s in ways if isinstance(s.scope, Scope) and s.scope.layer is not None)
+            if axis == 1 - len(step.shape) and any(norm.attrs.get("num_features") == mine for norm in norms):
+                return f"a layer for the other side, nn.Conv{len(step.shape) - 2}d({other}, {mine}, 1)"
+        return None
 
     def upsampled(self) -> Finding | None:
         """A transposed convolution that gives the smaller one of the two sizes that a strided layer makes one of."""

@@ -207,10 +207,11 @@ def call_module(
     """``module(x)``: its ``forward``, defined by its class or given by torch."""
     module.called = True
     found = len(machine.findings)
+    was_known = not machine.muted and _is_known_to_fit(machine, module, arguments.args)
     result = _call(machine, frame, node, module, arguments)
     is_right = not machine.muted and all(f.report.rule in _REMARKS for f in machine.findings[found:])
     if is_right and _is_fed(machine, arguments) and _is_known_to_fit(machine, module, arguments.args):
-        module.fits, module.fitted = True, module.fitted or not machine.by_default
+        module.fits, module.fitted = module.fits or was_known, module.fitted or not machine.by_default
     return result
 
 

@@ -52,8 +52,8 @@ def _fixed(machine: Machine, found: Dim, wanted: int) -> Dim:
 
 
 def kind(machine: Machine, items: Mapping[Any, Value] | Sequence[Value], index: Value) -> Value:
-    """The key of one of several classes, ``{"basic": Basic, "wide": Wide}[name]`` or ``(nn.Conv2d, nn.Conv3d)[n]``,
-    where it hangs on an argument: another one in each run."""
+    """The key of one of several classes or lists, ``{"basic": Basic, "wide": Wide}[name]``, ``{18: [2, 2], 34: [3, 4]}[n]``
+    or ``(nn.Conv2d, nn.Conv3d)[n]``, where it hangs on an argument: another one in each run."""
     if machine.rounds is None or not (isinstance(index, Expr) or is_argument(index)):
         return index
     pairs = list(items.items() if isinstance(items, Mapping) else enumerate(items))
@@ -102,8 +102,10 @@ def dimensions(machine: Machine, value: Value, before: str, behind: Sequence[cst
 
 
 def _picked(rounds: int, values: Sequence[Value]) -> int | None:
-    """Which of several classes of the checked code a run takes, or of layers that differ in their dimensions: those for
-    images in every other run, those for volumes in the others."""
+    """Which of several classes of the checked code a run takes, of several lists (``CFG["vgg16"]``), or of layers that
+    differ in their dimensions: those for images in every other run, those for volumes in the others."""
+    if values and all(isinstance(v, tuple) or (isinstance(v, List) and not v.open) for v in values):
+        return rounds % len(values)
     if all(isinstance(value, Class) and value.is_module for value in values):
         return rounds % len(values) if len({id(value) for value in values}) > 1 else None
     names = [_layer_name(value) for value in values]

@@ -43,7 +43,9 @@ def linear(op: Op, input: Shape, weight: Shape, bias: Arg) -> Result:
         facts = {"takes": weight[-1], "given": catalogue.samples(input[-1]), "source": op.origin(input, -1)}
         op.fail(catalogue.input_features(**facts, fix=catalogue.BATCH_FIRST), CALL)
     elif op.equate(input[-1], weight[-1]) is False:
-        _wrong_features(op, input, weight[-1])
+        fix = _wrong_features(op, input, weight[-1])
+        if fix is not None and fix.startswith(_FLATTENS) and len(weight) == 2:
+            return (input[0], weight[0])  # as it will be then
     if len(weight) == 1:
         return input[:-1]
     if isinstance(bias, Shape) and bias.known and not op.is_layer:
@@ -64,7 +66,12 @@ def _batch_in_features(op: Op, input: Shape) -> bool:
     return op.world.is_batch(input[1]) and not op.world.is_batch(input[0])
 
 
-def _wrong_features(op: Op, input: Shape, takes: Dim) -> None:
+#: Advice after which a layer makes one row of each sample.
+_FLATTENS = ("torch.flatten(x, 1) first", "F.adaptive_avg_pool2d(x, 1).flatten(1) first")
+
+
+def _wrong_features(op: Op, input: Shape, takes: Dim) -> str | None:
+    """What is wrong with the number of features; returns what to write."""
     given = input[-1]
     product = product_of(input.step, given)
     fix = _before_it(input, takes)
@@ -76,6 +83,7 @@ def _wrong_features(op: Op, input: Shape, takes: Dim) -> None:
             fix += ", or pool each channel to one value before the flattening"
     source = op.origin(input, -1)
     op.fail(catalogue.input_features(takes=takes, given=given, source=source, fix=fix, product=product), at)
+    return fix
 
 
 #: Why the input needs another dimension.
