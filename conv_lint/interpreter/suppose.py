@@ -52,7 +52,7 @@ def _fixed(machine: Machine, found: Dim, wanted: int) -> Dim:
 
 
 def kind(machine: Machine, items: Mapping[Any, Value] | Sequence[Value], index: Value) -> Value:
-    """The key of one of several classes or lists, ``{"basic": Basic, "wide": Wide}[name]``, ``{18: [2], 34: [3]}[n]`` or
+    """The key of one of several classes, lists, ``{"basic": Basic, "wide": Wide}[name]``, ``{18: [2], 34: [3]}[n]`` or
     ``(nn.Conv2d, nn.Conv3d)[n]``, where it hangs on an argument: another one in each run."""
     if machine.rounds is None or not (isinstance(index, Expr) or is_argument(index)):
         return index
