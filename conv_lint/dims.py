@@ -36,6 +36,7 @@ from conv_lint.polynomials import (
     symbol_count,
     symbols,
     terms_of,
+    undivided,
     unknown,
 )
 from conv_lint.rendering import render, render_shape, wrapped
@@ -44,7 +45,7 @@ __all__ = [
     "Atom", "Dim", "Expr", "Floor", "Monomial", "Symbol", "at_least", "cancelled", "ceildiv", "divides", "eq",
     "every", "exact_div", "floordiv", "high", "image_size", "le", "low", "lt", "one_of", "product", "raised",
     "render", "render_shape", "same", "substitute", "symbol", "symbol_count", "symbols", "terms_of", "undecided",
-    "unknown", "wrapped",
+    "undivided", "unknown", "wrapped",
 ]  # fmt: skip
 
 # comparing --------------------------------------------------------------------------------------------------

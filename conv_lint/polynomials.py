@@ -414,3 +414,23 @@ def _substitute_atom(atom: Atom, values: Mapping[Symbol, Dim]) -> Dim:
     if isinstance(atom, Symbol):
         return values[atom] if atom in values else Expr((((atom,), 1),))
     return floordiv(substitute(atom.numerator, values), substitute(atom.denominator, values))
+
+
+def undivided(sizes: Sequence[Dim]) -> list[Dim]:
+    """The sizes where each parameter that is divided is a multiple of what it is divided by, so that
+    ``heads * (dim // heads)`` is ``dim``; as they are where a parameter is divided in several ways."""
+    divisors: dict[Symbol, Dim] = {}
+    for size in sizes:
+        for atom in (atom for monomial, _ in terms_of(size) for atom in monomial if isinstance(atom, Floor)):
+            numerator = atom.numerator
+            symbol = next(iter(symbols(numerator)), None)
+            if symbol is None or not symbol.is_parameter or terms_of(numerator) != (((symbol,), 1),):
+                return list(sizes)
+            before, here = divisors.get(symbol, 1), atom.denominator
+            if isinstance(before, int) and isinstance(here, int) and here > 0:
+                here = math.lcm(before, here)
+            elif before not in (1, here):
+                return list(sizes)
+            divisors[symbol] = here
+    known: dict[Symbol, Dim] = {symbol: divisor * unknown(1) for symbol, divisor in divisors.items()}
+    return [substitute(size, known) for size in sizes]

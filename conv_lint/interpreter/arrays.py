@@ -76,7 +76,7 @@ _OF_ARRAYS = {f"numpy.{name}": f"torch.{name}" for name in (
     "reshape", "squeeze", "swapaxes", "moveaxis", "tile", "ravel", "flip", "roll", "clip", "abs", "exp", "log",
     "square", "sin", "cos", "sqrt",
     "sign", "tanh", "tril", "triu", "diff", "zeros_like", "ones_like", "mean", "std", "var", "argmax", "argmin",
-    "argsort", "round", "fliplr", "flipud", "rot90", "cumsum", "floor", "ceil", "log10", "log2", "log1p", "nan_to_num",
+    "argsort", "round", "fliplr", "flipud", "rot90", "cumsum", "log10", "log1p", "nan_to_num",
 )} | {"numpy.max": "torch.amax", "numpy.min": "torch.amin", "numpy.absolute": "torch.abs"}  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import libcst as cst
 
 from conv_lint.interpreter.assign import assign
+from conv_lint.interpreter.journal import join_shapes
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import Frame, Method
 from conv_lint.ops.operators import without_in_place
@@ -42,12 +43,14 @@ def follow(machine: Machine, frame: Frame, node: cst.Call, method: Method, resul
 def _reshape(machine: Machine, frame: Frame, variable: cst.BaseExpression, tensor: Tensor, shape: Shape) -> None:
     """The tensor may have other names: in lists, of the callers.
 
-    What a branch does cannot be undone there: nothing is known any more of a tensor that the function was given.
+    What a branch does cannot be undone there: a tensor that the function was given has the one shape or the other then.
     """
     if machine.is_in_branch:
         if isinstance(variable, cst.Name) and variable.value not in frame.arguments:
             return
-        shape = any_shape("changed in place by a branch")
+        before = machine.shape(tensor.shape)
+        alike = before.rest is None and shape.rest is None and len(before) == len(shape)
+        shape = join_shapes(before, shape) if alike else any_shape("changed in place by a branch")
     machine.journal.memory.forget()
     tensor.shape, tensor.numbers = shape, None
 

@@ -76,7 +76,9 @@ def native(*names: str) -> Callable[[NativeFunction], NativeFunction]:
     """Provide a function of a library.  Its parameters after the context bind as Python binds them."""
 
     def register(function: NativeFunction) -> NativeFunction:
-        NATIVES.update(dict.fromkeys(names, function))
+        for name in names:
+            if NATIVES.setdefault(name, function) is not function:
+                raise ValueError(f"{name} is provided twice")
         return function
 
     return register

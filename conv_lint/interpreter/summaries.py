@@ -53,7 +53,7 @@ def _summary(c: Context, model: Value, input_size: Value = None, input_data: Val
 
 
 @native(
-    "thop.profile", "fvcore.nn.FlopCountAnalysis", "torch.export.export", "torch.jit.trace_module",
+    "thop.profile", "fvcore.nn.FlopCountAnalysis", "torch.jit.trace_module",
     "hiddenlayer.build_graph",
 )  # fmt: skip
 def _profiled(c: Context, model: Value, inputs: Value = (), *values: Value, **options: Value) -> Value:

@@ -152,7 +152,8 @@ def _same(op: Op, left: Dim, right: Dim) -> bool | None:
     # A target size that may be -1 says nothing of the others.
     if any(s.low is None for s in dims.symbols(right)):
         return dims.eq(left, right)
-    return op.equate(left, right)
+    # ``reshape(B, N, heads, C // heads)`` is written for a C that heads divide.
+    return False if dims.eq(*dims.undivided((left, right))) is False else op.equate(left, right)
 
 
 def _is_flattening(have: Sequence[Dim], target: tuple[Dim, ...]) -> bool:
