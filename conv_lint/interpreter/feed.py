@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import libcst as cst
 
@@ -38,19 +40,36 @@ def feed(
     if module.torch_name == "torch.nn.Sequential" and module.call is not None and isinstance(module.cls, External):
         node = module.call.node if module.call.frame.tree is machine.tree else None  # where it was made
     if machine.models is None or inputs is not None or not _is_image(arguments):
-        found = len(machine.findings)
         image = published.image(machine, module, maker) if _is_image(arguments) else None
         if image is not None:
-            arguments.args[0] = image
-        try:
-            result = call_with(machine, frame, node, module, arguments)
-        finally:
-            if image is not None:  # how such images are cut is not for this file to say
-                machine.findings[found:] = [f for f in machine.findings[found:] if f.code not in ACCEPTED]
-        if len(machine.findings) == found:
-            unrun.look(machine, module, arguments, result)
-        return result
+            return _published(machine, frame, node, module, arguments, image)
+        return _called(machine, frame, node, module, arguments)
     return _observed(machine, module, arguments, lambda: call_with(machine, frame, node, module, arguments))
+
+
+def _called(machine: Machine, frame: Frame, node: cst.CSTNode | None, module: Instance, arguments: Arguments) -> Value:
+    found = len(machine.findings)
+    result = call_with(machine, frame, node, module, arguments)
+    if len(machine.findings) == found:
+        unrun.look(machine, module, arguments, result)
+    return result
+
+
+def _published(
+    machine: Machine, frame: Frame, node: cst.CSTNode | None, module: Instance, arguments: Arguments, image: Tensor
+) -> Value:
+    """Call a model on the images for which it is published; what is wrong for any image is said of any image."""
+    found = len(machine.findings)
+    try:
+        return call_with(machine, frame, node, module, replace(arguments, args=[image, *arguments.args[1:]]))
+    finally:
+        # How such images are cut is not for this file to say.
+        wrong = [f for f in machine.findings[found:] if f.code not in ACCEPTED]
+        del machine.findings[found:]
+        if wrong:
+            with contextlib.suppress(PythonRaise):
+                _called(machine, frame, node, module, arguments)
+        machine.findings[found:] = machine.findings[found:] or wrong
 
 
 def _forward(module: Instance) -> Value:

@@ -79,12 +79,16 @@ class Made(Judge):
         """A number that a block is handed by its maker, where another block of the class works with its own: then
         the class is right."""
         layer, at = self.scene.layer, self.scene.at
-        if layer is None or layer.layer is None or at is None or not isinstance(self.given, int):
+        if layer is None or layer.layer is None or layer.fits or at is None or not isinstance(self.given, int):
             return None
         around = list(_around(layer))
         inner = next((i for i, module in enumerate(around) if i and isinstance(module.cls, Class)), None)
         if inner is None:
             return None
+        makers = (s.scope.layer for s in steps(self.finding.trail) if isinstance(s.scope, Scope))
+        wide = (m for m in makers if m is not None and any(name in m.attrs for name in GIVES))
+        if any(module is around[inner] for maker in wide for module in _around(maker)):
+            return None  # both numbers are the block's own
         path = [module.owner[1] for module in around[:inner][::-1] if module.owner is not None]
         twins = (m for _, m in walk(around[-1]) if m.cls is around[inner].cls and m is not around[inner])
         if not any(same is not None and same.fits for same in (_member(m, path) for m in twins)):
@@ -137,6 +141,21 @@ class Made(Judge):
         """A pool to ``(1, 2)`` pixels before a layer that takes one feature per channel."""
         found = uneven_pool(self.finding.trail, self.takes)
         return self.moved(*found) if found is not None else None
+
+    def gate(self) -> Finding | None:
+        """An adaptive pool to more than one pixel, whose maps meet larger ones: only one pixel would be stretched."""
+        axis = self.axis()
+        if axis is None or self.finding.report.rule is not catalogue.broadcast:
+            return None
+        for operand in self.finding.trail[:2]:
+            for step in steps((operand,)):
+                layer = step.scope.layer if isinstance(step.scope, Scope) else None
+                if layer is None or layer.layer is None or size_at(step, axis) != size_at(operand, axis):
+                    continue
+                if layer.class_name.startswith("Adaptive") and -layer.layer.row.n <= axis:
+                    call = layer.layer.call
+                    return self.moved(call.frame.place(call.node), f"output_size=1 in {step.label}", call.frame)
+        return None
 
     def flattening(self) -> Finding | None:
         """A view that makes other features of a sample than it has, where the layer behind it takes what it has."""
@@ -254,7 +273,12 @@ class Made(Judge):
     def _short_cut(self, axis: int) -> str | None:
         """What a residual sum lacks, where a norm takes the channels of the one side: a layer for the other."""
         a, b = self.finding.report.facts["a"], self.finding.report.facts["b"]
-        for step, mine, other in zip(self.finding.trail, (a, b), (b, a)):
+        frame, trail = self.scene.frame, self.finding.trail
+        given = [frame.locals.get(name) for name in frame.arguments]
+        inputs = [value.step for value in given if isinstance(value, Tensor)]
+        for step, mine, beside, other in zip(trail, (a, b), trail[1::-1], (b, a)):
+            if not any(beside is input for input in inputs):
+                continue
             ways = (step, *step.parents[:1])
             norms = (s.scope.layer for s in ways if isinstance(s.scope, Scope) and s.scope.layer is not None)
             if axis == 1 - len(step.shape) and any(norm.attrs.get("num_features") == mine for norm in norms):

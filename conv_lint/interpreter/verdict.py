@@ -119,7 +119,6 @@ class _Judge(Idle, Made):
                 self.one_image,
                 self.renamed,
                 self.edited,
-                self.only_here,
                 self.other_layer,
                 self.repeated_layer,
                 self.skipped_layer,
@@ -127,7 +126,7 @@ class _Judge(Idle, Made):
                 self.overwritten,
                 self.skipped_before,
             ]
-            rules += [self.joined_elsewhere, self.left_out, self.other_number, self.misnamed]
+            rules += [self.joined_elsewhere, self.left_out, self.other_number, self.misnamed, self.only_here]
             others = [
                 self.sibling,
                 self.fixed_batch,
@@ -144,7 +143,7 @@ class _Judge(Idle, Made):
             rules += [] if sure else others
         elif rule in OF_JOINS:
             rules = [self.joined_batches, self.left_out, self.uncalled, self.unattached, self.misnamed]
-            rules += [self.patches, self.upsampled, self.sum]
+            rules += [self.patches, self.upsampled, self.sum, self.gate]
         elif rule is catalogue.view_elements:
             rules = [self.lonely, self.misnamed, self.patches, self.viewed]
         elif rule is catalogue.rank:
