@@ -11,6 +11,9 @@ from conv_lint.values import External, Iter, List, Tensor, Unknown, Value, any_s
 
 @native("numpy.linspace", "numpy.arange")
 def _numbered(c: Context, *values: Value, **more: Value) -> Value:
+    if c.name == "numpy.linspace":
+        more = {"steps" if name == "num" else name: value for name, value in more.items() if name != "endpoint"}
+        values = values if len(values) > 2 or "steps" in more else (*values, 50)
     made = c.call_torch(c.name.replace("numpy.", "torch."), *values, **more)
     return made if isinstance(made, Tensor) else Unknown("an array of unknown numbers")
 
