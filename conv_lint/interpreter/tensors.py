@@ -509,6 +509,8 @@ def call_method(
             return base
         if name == "tolist" and shape.rest is None and len(shape) == 1 and isinstance(shape[0], int):
             return List([Unknown("a number of a tensor") for _ in range(shape[0])])
+        if name == "tolist" and shape.rest is None and len(shape) > 1:
+            return List(open="the rows of a tensor as lists", each=piece(machine, base, None))
         return Unknown("the value of a tensor")
     if name in ("register_hook", "retain_grad", "set_"):
         return None
