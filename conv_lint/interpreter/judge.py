@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 
 import libcst as cst
 
@@ -12,9 +13,10 @@ from conv_lint.dims import Dim
 from conv_lint.finding import Finding, Place, Report, Step, shown_path
 from conv_lint.interpreter.follows import OF_JOINS
 from conv_lint.interpreter.machine import Machine
-from conv_lint.interpreter.objects import Frame, Instance
+from conv_lint.interpreter.objects import Class, Frame, Instance
 from conv_lint.interpreter.sides import GIVES, Consumer
 from conv_lint.interpreter.ways import Scene, size_at
+from conv_lint.tree import walk
 from conv_lint.values import Tensor
 
 #: The arguments of layers that say what they take, and what they give.
@@ -140,8 +142,30 @@ def leaves(module: Instance) -> Iterator[Instance]:
 
 
 def is_idle(module: Instance) -> bool:
-    """Is neither a module ever called nor a member of it, as those of a list are one by one?"""
-    return not module.called and not any(leaf.called for leaf in leaves(module))
+    """Is neither a module ever called nor a member of it, as those of a list are one by one?  What its holder would
+    have called, had it not raised before, is not idle."""
+    if module.called or any(leaf.called for leaf in leaves(module)):
+        return False
+    holder, name = module.owner if module.owner is not None else (None, "")
+    made = holder.cls if holder is not None else None
+    if holder is None or not holder.raised or not isinstance(made, Class) or made.node is None:
+        return True
+    return name not in _called_in(made.node)
+
+
+@lru_cache(maxsize=256)
+def _called_in(node: cst.ClassDef) -> frozenset[str]:
+    """The attributes of itself that a class calls in ``forward``, and in the methods that this calls."""
+    methods = {part.name.value: part for part in node.body.body if isinstance(part, cst.FunctionDef)}
+    waiting, found = ["forward"], set[str]()
+    while waiting:
+        method = methods.pop(waiting.pop(), None)
+        for here in walk(method) if method is not None else ():
+            match here:
+                case cst.Call(func=cst.Attribute(value=cst.Name(value="self"), attr=cst.Name(value=name))):
+                    found.add(name)
+                    waiting.append(name)
+    return frozenset(found)
 
 
 def takes_of(module: Instance) -> object:

@@ -208,7 +208,11 @@ def call_module(
     module.called = True
     found = len(machine.findings)
     was_known = not machine.muted and _is_known_to_fit(machine, module, arguments.args)
-    result = _call(machine, frame, node, module, arguments)
+    try:
+        result = _call(machine, frame, node, module, arguments)
+    except PythonRaise:
+        module.raised = True
+        raise
     is_right = not machine.muted and all(f.report.rule in _REMARKS for f in machine.findings[found:])
     if is_right and _is_fed(machine, arguments) and _is_known_to_fit(machine, module, arguments.args):
         module.fits, module.fitted = module.fits or was_known, module.fitted or not machine.by_default

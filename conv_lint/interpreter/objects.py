@@ -320,10 +320,10 @@ class Instance(Mutable):
 
     ``cls``: a :class:`Class`, or the :class:`External` name of a torch.nn class.  ``open``: a reason if it may have
     attributes that are not known.  ``owner``: the module that holds it first, and under which name.
-    ``called``: whether the program itself has called it; ``fits``: whether it has run to its end
-    without a fault, ``fitted``: on what the program gives it.  ``parallel``:
-    whether it was wrapped by DataParallel, which is followed as the model itself.  ``edited``: where a number of
-    a layer was set after it was made, by its name.  ``sometimes``: the attributes that it has only under a condition,
+    ``called``: whether the program itself has called it; ``fits``: whether it has run to its end without a fault,
+    ``fitted``: on what the program gives it, ``raised``: whether its forward was left by an exception.  ``parallel``:
+    whether it was wrapped by DataParallel, which is followed as the model itself.  ``edited``: where a number of a
+    layer was set after it was made, by its name.  ``sometimes``: the attributes that it has only under a condition,
     with the value that the condition is about.  ``replaced``: the layers that lost their names to others of the same
     function.  ``portrait``: its description, kept while it does not change (see
     :mod:`conv_lint.interpreter.memory`).
@@ -339,6 +339,7 @@ class Instance(Mutable):
     called: bool = False
     fits: bool = False
     fitted: bool = False
+    raised: bool = False
     parallel: bool = False
     edited: dict[str, Place] = field(default_factory=dict, repr=False)
     sometimes: dict[str, tuple[Condition, Value]] = field(default_factory=dict, repr=False)
