@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from conv_lint.check import check
+from conv_lint.interpreter.machine import Limits
 
 HEAD = "import torch\nfrom torch import nn\n"
 BLOCK = (
@@ -279,3 +280,10 @@ def test_packages(tmp_path: Path, files: dict[str, str], linted: str) -> None:
         path.write_text(text, encoding="utf-8")
     found = check(files[linted], str(tmp_path / linted)).findings
     assert [f.message.partition(" (")[0] for f in found] == ["b takes 9 input channels but is given 8"]
+
+
+def test_a_name_is_looked_up_behind_the_budget(tmp_path: Path) -> None:
+    """Whether a function makes layers is asked when all work is used up; what it would have to import is not run."""
+    (tmp_path / "layers.py").write_text("from torch.nn import Conv2d as Layer\n" * 9, encoding="utf-8")
+    text = "from layers import Layer\n\n\ndef make(n):\n    return Layer(3, n, 3)\n"
+    assert check(text, str(tmp_path / "net.py"), Limits(steps=1)).findings == []

@@ -405,7 +405,10 @@ def _is_layer(function: Function, name: str) -> bool:
     """Is it the name of a layer of torch's, ``nn.Conv2d``, or ``Conv2d`` by ``from torch.nn import Conv2d``?"""
     if _LAYER.fullmatch(name):
         return True
-    found = function.frame.namespace.get(name) if name.isidentifier() and name[:1].isupper() else MISSING
+    found: Value = None
+    if name.isidentifier() and name[:1].isupper():
+        with contextlib.suppress(PythonRaise, OutOfBudget, RecursionError):  # it may have to be imported first
+            found = function.frame.namespace.get(name)
     return isinstance(found, External) and found.name.startswith("torch.nn.")
 
 
