@@ -249,7 +249,7 @@ channels_last = Rule(
 view_elements = Rule(
     "CONV404",
     "view-elements",
-    "{layer}: {given} has {have} elements[ ({source})], which {target} cannot hold[; {fix}]",
+    "{layer}: {given} has {have} elements[ {beside}][ ({source})], which {target} cannot hold[; {fix}]",
 )
 permute_dims = Rule(
     "CONV405",

@@ -109,7 +109,10 @@ def _filled(
     if fits is False:
         fix = "only one size can be -1" if len(holes) > 1 else _features_fix(op, have, target)
         given = input if axis is None else f"dimension {axis} of {input!r}"
-        facts = {"given": given, "have": dims.product(have), "target": target, "fix": fix}
+        whole, beside = dims.product(have), None
+        if dims.render(whole) == "?" != dims.render(left):
+            whole, beside = left, "beside the sizes that agree"
+        facts = {"given": given, "have": whole, "beside": beside, "target": target, "fix": fix}
         op.fail(catalogue.view_elements(**facts, source=op.origin(input, axis)), at)
         if _is_flattening(have, target):
             return (have[0], op.unknown())
