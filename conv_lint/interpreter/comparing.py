@@ -25,20 +25,9 @@ from conv_lint.interpreter.objects import (
     Partial,
     Sizes,
     is_member,
-)  # fmt: skip
-from conv_lint.interpreter.operators import as_sizes, tensor_operator
-from conv_lint.values import (
-    MAX_JOINED,
-    Choice,
-    Condition,
-    Dict,
-    External,
-    Iter,
-    List,
-    Tensor,
-    Unknown,
-    Value,
 )
+from conv_lint.interpreter.operators import as_sizes, tensor_operator
+from conv_lint.values import MAX_JOINED, Choice, Condition, Dict, External, Iter, List, Tensor, Unknown, Value
 
 
 def compare(

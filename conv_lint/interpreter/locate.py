@@ -272,14 +272,14 @@ def _is_star(expression: cst.CSTNode, caller: Frame | None) -> bool:
 
 def _from_stars(frame: Frame, name: str) -> tuple[cst.CSTNode, Frame] | None:
     """What was written for a parameter of a function that others call with their ``*args`` and ``**kwargs``."""
-    if frame.call is None or frame.function is None or name not in frame.locals:
+    if frame.call is None or frame.function is None:
         return None
     params = frame.function.node.params
-    names = [p.name.value for p in (*params.posonly_params, *params.params, *params.kwonly_params)]
-    if name not in names:
-        return None
     is_method = frame.function.owner is not None and frame.function.kind != "static"
-    return passed_on(frame.call, name, [p.name.value for p in (*params.posonly_params, *params.params)][is_method:])
+    positional = [p.name.value for p in (*params.posonly_params, *params.params)][is_method:]
+    if name not in (*positional, *(p.name.value for p in params.kwonly_params)):
+        return None
+    return passed_on(frame.call, name, positional)
 
 
 def _calls(frame: Frame) -> Iterator[Place]:

@@ -207,7 +207,7 @@ def call_module(
     """``module(x)``: its ``forward``, defined by its class or given by torch."""
     module.called = True
     found = len(machine.findings)
-    was_known = not machine.muted and _is_known_to_fit(machine, module, arguments.args)
+    was_known = module.fits or (not machine.muted and _is_known_to_fit(machine, module, arguments.args))
     try:
         result = _call(machine, frame, node, module, arguments)
     except PythonRaise:
@@ -215,7 +215,7 @@ def call_module(
         raise
     is_right = not machine.muted and all(f.report.rule in _REMARKS for f in machine.findings[found:])
     if is_right and _is_fed(machine, arguments) and _is_known_to_fit(machine, module, arguments.args):
-        module.fits, module.fitted = module.fits or was_known, module.fitted or not machine.by_default
+        module.fits, module.fitted = was_known, module.fitted or not machine.by_default
     return result
 
 

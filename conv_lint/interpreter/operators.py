@@ -14,24 +14,10 @@ from conv_lint.dims import Expr
 from conv_lint.interpreter import faults, kinds, locate, protocols, suppose, tensors
 from conv_lint.interpreter.journal import join_samples
 from conv_lint.interpreter.machine import Machine, PythonRaise
-from conv_lint.interpreter.objects import (
-    Frame,
-    Instance,
-)  # fmt: skip
+from conv_lint.interpreter.objects import Frame, Instance
 from conv_lint.ops.given import layer_class
 from conv_lint.ops.operators import operator_name
-from conv_lint.values import (
-    Choice,
-    Condition,
-    Dict,
-    External,
-    List,
-    NoTensor,
-    Real,
-    Tensor,
-    Unknown,
-    Value,
-)
+from conv_lint.values import Choice, Condition, Dict, External, List, NoTensor, Real, Tensor, Unknown, Value
 
 BINARY: dict[type, tuple[str, Callable[[Any, Any], Any]]] = {
     cst.Add: ("add", operator.add),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import dropwhile, takewhile
 from typing import Any, TypeGuard
 
 import libcst as cst
@@ -42,12 +43,15 @@ def _fixed(machine: Machine, found: Dim, wanted: int) -> Dim:
     if not isinstance(found, Expr) or not all(s.is_parameter for s in found.symbols):
         return found
     symbol = max(found.symbols, key=lambda s: s.serial)
-    fitting = [value for value in range(LARGEST) if dims.substitute(found, {symbol: value}) == wanted]
+
+    def misses(value: int) -> bool:
+        return dims.substitute(found, {symbol: value}) != wanted
+
+    fitting = list(takewhile(lambda value: not misses(value), dropwhile(misses, range(LARGEST))))
     if fitting:
         _suppose(machine)
-        machine.fix(
-            symbol, fitting[-1 if machine.rounds == ROUNDS[1] else 0]
-        )  # ``n // 2`` rounds: an even n, or an odd one
+        # ``n // 2`` rounds: an odd number in one of the runs, even ones in the others.
+        machine.fix(symbol, fitting[-1 if machine.rounds == ROUNDS[1] else 0])
     return machine.size(found)
 
 
