@@ -107,6 +107,14 @@ OPTIONS = (
         metavar="NAME",
     ),
     Option("jobs", "jobs", "Processes: a number or 'auto'.", "auto", group="Which files", short="-j", metavar="N"),
+    Option(
+        "no-cache",
+        "flag",
+        "Check again what has not changed since it was checked last.",
+        default=False,
+        files="own",
+        group="Which files",
+    ),
     Option("format", "choice", "How to print.", "text", files="own", group="Output", choices=FORMATS),
     Option("output-file", "text", "Write the report there.", files="none", group="Output", metavar="FILE"),
     Option(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from conv_lint import __version__, source
@@ -13,8 +14,6 @@ from conv_lint.configured import Inputs, parse
 if TYPE_CHECKING:
     from flake8.options.manager import OptionManager
 
-    from conv_lint.check import Result
-
 
 class Plugin:
     """One file for flake8.  Findings become ``(line, column, "CONVnnn text", type)``."""
@@ -23,6 +22,7 @@ class Plugin:
     version = __version__
     sizes = "strict"
     unknowns = False
+    caches = True
     inputs: tuple[Inputs, ...] = ()
     display_name = "stdin"
 
@@ -47,6 +47,14 @@ class Plugin:
             help="also list what was not understood (CONV901)",
         )
 
+        parser.add_option(
+            "--conv-no-cache",
+            parse_from_config=True,
+            action="store_true",
+            default=False,
+            help="check again what has not changed since it was checked last",
+        )
+
     @classmethod
     def parse_options(cls, options: Namespace) -> None:
         """Keep the options; flake8 calls this once in each process."""
@@ -58,6 +66,7 @@ class Plugin:
             raise ExecutionError(f"conv-inputs: {error}") from None
         cls.sizes = options.conv_sizes
         cls.unknowns = options.conv_unknowns
+        cls.caches = not options.conv_no_cache
         cls.display_name = options.stdin_display_name
 
     def run(self) -> Iterator[tuple[int, int, str, type[Any]]]:
@@ -65,28 +74,32 @@ class Plugin:
         text = "".join(self.lines)
         if not source.worth_reading(text):
             return
-        from conv_lint.check import check
-
         try:
-            result = check(text, self.path, measure=self.unknowns, inputs=self.inputs)
-            found = [(*f.position, f"{f.code} {f.message}") for f in result.findings if f.code not in SIZES[self.sizes]]
+            if self.caches and not debugging():
+                from conv_lint.cache import remembered
+
+                lines = remembered("flake8", text, self.path, (self.unknowns, self.inputs), partial(self._lines, text))
+            else:
+                lines, _ = self._lines(text)
         except Exception:
             if debugging():
                 raise
             return
-        for line, column, text in found:
-            yield line, column, text, type(self)
-        if self.unknowns:
-            yield from self._notes(result)
+        for line, column, code, message in lines:
+            if code not in SIZES[self.sizes]:
+                yield line, column, f"{code} {message}", type(self)
 
-    def _notes(self, result: Result) -> Iterator[tuple[int, int, str, type[Any]]]:
-        """What was not understood in this file, once for each place."""
+    def _lines(self, text: str) -> tuple[list[tuple[int, int, str, str]], bool]:
+        """All there is to say of the file, and whether that is worth keeping: not if the time was too short for it."""
         from conv_lint.catalogue import not_understood
+        from conv_lint.check import check
 
-        if result.problem is not None:
-            yield 1, 0, f"{not_understood.code} {not_understood(reason=result.problem).message()}", type(self)
-        for finding in result.unknowns():
-            yield *finding.position, f"{finding.code} {finding.message}", type(self)
+        result = check(text, self.path, measure=self.unknowns, inputs=self.inputs)
+        notes = result.unknowns() if self.unknowns else []
+        lines = [(*f.position, f.code, f.message) for f in [*result.findings, *notes]]
+        if self.unknowns and result.problem is not None:
+            lines.append((1, 0, not_understood.code, not_understood(reason=result.problem).message()))
+        return lines, not result.out_of_budget
 
     @property
     def path(self) -> str:

@@ -12,8 +12,8 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from conv_lint import source
-from conv_lint.project import Project, absolute, file_stamp, is_marked, locate
+from conv_lint import disk, source
+from conv_lint.project import Project, absolute, is_marked, locate
 
 #: So many files are looked at, the nearest first, and none that is larger (in bytes).
 MOST_FILES, LARGEST = 400, 200_000
@@ -107,7 +107,7 @@ def _module(project: Project, path: str) -> str:
 
 def _read(path: str) -> tuple[str, tuple[Import, ...]]:
     """The text of a file, and its imports."""
-    stamp = file_stamp(path)
+    stamp = disk.stamp(path)
     return _imports(path, *stamp) if stamp is not None and stamp[1] <= LARGEST else ("", ())
 
 
@@ -132,7 +132,7 @@ def _near(project: Project) -> list[str]:
     folder, root = os.path.dirname(project.path), project.roots[0]
     top = os.path.join(root, project.name.partition(".")[0])
     folders = [folder]
-    if os.path.isdir(top) and (folder + os.sep).startswith(top + os.sep):
+    if disk.is_folder(top) and (folder + os.sep).startswith(top + os.sep):
         above = folder
         while above != top:
             above = os.path.dirname(above)
@@ -140,31 +140,18 @@ def _near(project: Project) -> list[str]:
         folders += sorted(_folders_below(top), key=lambda f: (f.count(os.sep), f))
     if not root.endswith("-packages"):
         folders += project.roots
-        folders += [inner for r in project.roots if r == root or is_marked(r) for inner in _entries(r, folders=True)]
+        folders += [inner for r in project.roots if r == root or is_marked(r) for inner in disk.folders(r)]
     files: list[str] = []
     for here in dict.fromkeys(folders):
-        files += _entries(here, folders=False)
+        files += disk.modules(here)
         if len(files) > MOST_FILES:
             break
     return files[:MOST_FILES]
 
 
 def _folders_below(top: str) -> list[str]:
-    found: list[str] = []
-    for folder, inner, _ in os.walk(top):
-        inner[:] = [name for name in inner if not name.startswith((".", "__"))]
-        found.append(folder)
-        if len(found) > MOST_FILES:
-            break
+    found, waiting = list[str](), [top]
+    while waiting and len(found) <= MOST_FILES:
+        found.append(waiting.pop())
+        waiting += reversed(disk.folders(found[-1]))
     return found
-
-
-def _entries(folder: str, folders: bool) -> list[str]:
-    """The folders in a folder, or its Python files."""
-    try:
-        with os.scandir(folder) as entries:
-            if folders:
-                return sorted(e.path for e in entries if e.is_dir() and not e.name.startswith((".", "__")))
-            return sorted(e.path for e in entries if e.name.endswith(".py") and e.is_file())
-    except OSError:
-        return []

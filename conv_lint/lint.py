@@ -15,17 +15,19 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from typing import Any, cast
 
 from flake8.exceptions import ExecutionError
 from flake8.processor import FileProcessor
 from flake8.style_guide import StyleGuideManager
 
 from conv_lint import source
+from conv_lint.cache import remembered
 from conv_lint.config import SIZES, ConfigError
 from conv_lint.files import STDIN, Remark
 from conv_lint.finding import Finding
 from conv_lint.flake8_plugin import debugging
-from conv_lint.report.entry import Covered, Entry, Outcome, entry, with_fingerprints
+from conv_lint.report.entry import Covered, Entry, Outcome, entry, kept, restored, with_fingerprints
 
 
 class Linter:
@@ -58,33 +60,50 @@ class Linter:
             if len(text) > source.MAX_BYTES and "torch" in text:
                 outcome.remarks.append(Remark(path, f"not checked: it is larger than {source.MAX_BYTES} characters"))
             return
-        from conv_lint.check import check
-
         try:
-            result = check(text, path, measure=self.options.unknowns, inputs=self.options.conv_inputs)
-            found = [*result.findings, *(result.unknowns() if self.options.unknowns else ())]
-            outcome.entries += [_entry(f, read) for f in found if self._shows(f, read)]
-            outcome.covered += [
-                Covered(path, c.name, c.checked, c.total, tuple(c.reasons.most_common())) for c in result.coverage
-            ]
+            told = self._told(read, text)
         except Exception as error:
             if debugging():
                 raise
             what = f"not checked, because of a fault of conv-lint itself: {type(error).__name__}: {error}".splitlines()
             outcome.remarks.append(Remark(path, f"{what[0]} (CONV_LINT_DEBUG=1 shows where)"))
             return
-        if result.problem is not None:
-            outcome.remarks.append(Remark(path, f"not checked: {_why(text) or result.problem}"))
-        if result.out_of_budget:
+        entries, covered = restored(told)
+        outcome.entries += [e for e in entries if self._shows(e, read)]
+        outcome.covered += covered
+        if told["problem"] is not None:
+            outcome.remarks.append(Remark(path, f"not checked: {_why(text) or told['problem']}"))
+        if told["late"]:
             outcome.remarks.append(Remark(path, "took too long: what was not reached by then is not checked"))
 
-    def _shows(self, finding: Finding, read: FileProcessor) -> bool:
+    def _told(self, read: FileProcessor, text: str) -> dict[str, Any]:
+        """What there is to say of a file, also of what is not shown."""
+        options = self.options
+
+        def run() -> tuple[dict[str, Any], bool]:
+            from conv_lint.check import check
+
+            result = check(text, read.filename, measure=options.unknowns, inputs=options.conv_inputs)
+            found = [*result.findings, *(result.unknowns() if options.unknowns else ())]
+            covered = [
+                Covered(read.filename, c.name, c.checked, c.total, tuple(c.reasons.most_common()))
+                for c in result.coverage
+            ]
+            told = kept([_entry(f, read) for f in found], covered)
+            return {**told, "problem": result.problem, "late": result.out_of_budget}, not result.out_of_budget
+
+        if options.no_cache or debugging():
+            return run()[0]
+        settings = options.unknowns, options.conv_inputs
+        return cast("dict[str, Any]", remembered("check", text, read.filename, settings, run))
+
+    def _shows(self, found: Entry, read: FileProcessor) -> bool:
         """Is it selected, and not silenced by a comment?  flake8 answers."""
-        if finding.code in SIZES[self.options.conv_sizes]:
+        if found.code in SIZES[self.options.conv_sizes]:
             return False
-        line, column = finding.position
+        line, column = found.spot.line, found.spot.column - 1
         physical = read.noqa_line_for(line)
-        return bool(self.guide.handle_error(finding.code, read.filename, line, column, finding.message, physical))
+        return bool(self.guide.handle_error(found.code, read.filename, line, column, found.message, physical))
 
 
 def _entry(finding: Finding, read: FileProcessor) -> Entry:

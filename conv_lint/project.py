@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import functools
-import glob
 import os
 import re
 import sys
@@ -17,7 +16,7 @@ from dataclasses import dataclass, field, replace
 
 import libcst as cst
 
-from conv_lint import source
+from conv_lint import disk, source
 from conv_lint.tree import Tree
 
 #: Libraries that are known by their op rules or not at all; reading their sources would tell nothing.
@@ -156,7 +155,7 @@ def _touched(node: ast.stmt) -> set[str]:
 
 def _is_package(folder: str) -> bool:
     """A folder with ``__init__.py``, or one without inside such a folder."""
-    return any(os.path.isfile(os.path.join(f, "__init__.py")) for f in (folder, os.path.dirname(folder)))
+    return any(disk.is_file(os.path.join(f, "__init__.py")) for f in (folder, os.path.dirname(folder)))
 
 
 class Project:
@@ -199,12 +198,12 @@ class Project:
             return found
         if top in sys.stdlib_module_names:
             return None
-        return next((f for root in _installed() if (f := locate(root, name))), None)
+        return next((f for root in disk.installed() if (f := locate(root, name))), None)
 
     def defines(self, folder: str, name: str) -> str | None:
         """The one module in a folder that defines a function or class of this name at its top level."""
-        stamp = file_stamp(folder)
-        return _definers(folder, *stamp).get(name) if stamp is not None else None
+        paths = disk.modules(folder)
+        return _definers(tuple((path, disk.stamp(path)) for path in paths)).get(name)
 
     def may_bring(self, name: str, wanted: str, seen: set[str]) -> bool:
         """May ``from name import *`` bring the name ``wanted``?  By the text of the module and of those whose names it
@@ -214,7 +213,7 @@ class Project:
             return False
         seen.add(name)
         path = self.find(name)
-        stamp = file_stamp(path) if path is not None else None
+        stamp = disk.stamp(path) if path is not None else None
         if path is None or stamp is None:
             return False
         text, stars = _text_and_stars(path, *stamp)
@@ -225,17 +224,8 @@ class Project:
 
     def outline(self, path: str) -> Outline | None:
         """The outline of a file; the same file is read once in a process while it does not change."""
-        stamp = file_stamp(path)
+        stamp = disk.stamp(path)
         return _read_outline(path, *stamp) if stamp is not None else None
-
-
-def file_stamp(path: str) -> tuple[int, int] | None:
-    """By what it is seen that a file has changed: its time of modification in ns and its size in bytes."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size
 
 
 def absolute(package: str, dots: str, module: str) -> str:
@@ -286,10 +276,10 @@ def _text_and_stars(path: str, mtime: int, size: int) -> tuple[str, list[tuple[s
 
 
 @functools.lru_cache(maxsize=64)
-def _definers(folder: str, mtime: int, size: int) -> dict[str, str | None]:
+def _definers(files: tuple[tuple[str, disk.Stamp | None], ...]) -> dict[str, str | None]:
     """The module of a folder that defines each function and class; ``None`` where several do."""
     found: dict[str, str | None] = {}
-    for path in sorted(glob.glob(os.path.join(glob.escape(folder), "*.py"))):
+    for path, _ in files:
         module = os.path.splitext(os.path.basename(path))[0]
         for name in set(_DEFINED.findall(source.read(path) or "")):
             found[name] = None if name in found else module
@@ -309,14 +299,14 @@ def locate(root: str, name: str) -> str | None:
     """The file (or folder) of a module with this dotted name below a folder."""
     base = os.path.join(root, *name.split("."))
     for path in (os.path.join(base, "__init__.py"), base + ".py"):
-        if os.path.isfile(path):
+        if disk.is_file(path):
             return path
-    return base if os.path.isdir(base) else None
+    return base if disk.is_folder(base) else None
 
 
 def is_marked(folder: str) -> bool:
     """Is it the outermost folder of a project, by what lies in it?"""
-    return any(os.path.exists(os.path.join(folder, m)) for m in (".git", "pyproject.toml", "setup.py", "setup.cfg"))
+    return any(disk.exists(os.path.join(folder, m)) for m in (".git", "pyproject.toml", "setup.py", "setup.cfg"))
 
 
 def _project_folders(root: str) -> list[str]:
@@ -327,15 +317,10 @@ def _project_folders(root: str) -> list[str]:
     for _ in range(4):
         if is_marked(folder):
             inner = os.path.join(folder, "src")
-            return [*folders, folder, *([inner] if os.path.isdir(inner) else [])]
+            return [*folders, folder, *([inner] if disk.is_folder(inner) else [])]
         parent = os.path.dirname(folder)
         if parent == folder:
             break
         folders.append(parent)
         folder = parent
     return folders[:1]
-
-
-@functools.lru_cache(maxsize=1)
-def _installed() -> tuple[str, ...]:
-    return tuple(p for p in sys.path if p and os.path.isdir(p) and os.path.basename(p).endswith("-packages"))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from conv_lint import catalogue
+from conv_lint.cache import VARIABLE
 from conv_lint.flake8_plugin import OPT_IN
 
 PACKAGE = Path(catalogue.__file__).parent
@@ -41,7 +42,9 @@ def test_the_door_loads_neither() -> None:
     assert not loaded_after("import conv_lint.flake8_plugin, conv_lint")
 
 
-def test_the_command_line_loads_neither_before_a_file_is_worth_reading(tmp_path: Path) -> None:
+def test_the_command_line_loads_neither_before_a_file_is_worth_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "a.py"
     code = f"""
 import os, sys
@@ -55,6 +58,9 @@ sys.stdout = sys.__stdout__
     assert not loaded_after(code)
     file.write_text("import torch\n")
     assert loaded_after(code) == {"libcst"}
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "kept"))
+    assert loaded_after(code) == {"libcst"}
+    assert not loaded_after(code)  # nothing has changed since
 
 
 def test_a_checked_file_never_loads_torch() -> None:

@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from conv_lint.catalogue import RULES
@@ -114,6 +114,26 @@ def entry(finding: Finding, lines: str, text: str, path: str) -> Entry:
         lines,
         text,
     )
+
+
+def kept(entries: Iterable[Entry], covered: Iterable[Covered]) -> dict[str, Any]:
+    """The findings of a file and what was checked of it, as JSON has them."""
+    return {"entries": [asdict(e) for e in entries], "covered": [asdict(c) for c in covered]}
+
+
+def restored(values: Mapping[str, Any]) -> tuple[list[Entry], list[Covered]]:
+    """What ``kept`` was given."""
+    covered = [Covered(**{**c, "reasons": tuple(map(tuple, c["reasons"]))}) for c in values["covered"]]
+    return [_restored(e) for e in values["entries"]], covered
+
+
+def _restored(values: Mapping[str, Any]) -> Entry:
+    spots = {"spot": Spot(**values["spot"]), "calls": tuple(Spot(**s) for s in values["calls"])}
+    trails = tuple(
+        tuple(Step(s["label"], s["shape"], Spot(**s["spot"]) if s["spot"] else None) for s in trail)
+        for trail in values["trails"]
+    )
+    return Entry(**{**values, **spots, "trails": trails})
 
 
 def with_fingerprints(entries: Iterable[Entry]) -> list[Entry]:
