@@ -12,7 +12,7 @@ from conv_lint.interpreter import faults, tensors
 from conv_lint.interpreter.calls import Arguments
 from conv_lint.interpreter.machine import Machine, PythonRaise
 from conv_lint.interpreter.objects import BoundMethod, Class, Frame, Function, Instance, Method, Partial
-from conv_lint.ops.rule import NUMPY_NAMES, Signature
+from conv_lint.ops.table import NUMPY_NAMES, Signature
 from conv_lint.tree import dotted
 from conv_lint.values import External, Tensor, Value
 

@@ -238,7 +238,7 @@ def bind(machine: Machine, frame: Frame, receiver: Value, value: Value) -> Value
 
 def _inherited(machine: Machine, base: Instance, found: Inherited) -> Value:
     """An attribute that a library class gives: a method of torch.nn.Module, or unknown."""
-    from conv_lint.interpreter.modules import METHODS
+    from conv_lint.interpreter.module_methods import METHODS
 
     name = found.name
     if isinstance(found.base, External):

@@ -229,7 +229,7 @@ def call_value(
 
 def call_with(machine: Machine, frame: Frame, node: cst.CSTNode | None, function: Value, arguments: Arguments) -> Value:
     """Call a value with evaluated arguments."""
-    from conv_lint.interpreter import classes, faults, libraries, methods, modules
+    from conv_lint.interpreter import classes, faults, libraries, methods, module_methods
 
     function = machine.resolve(function)
     if arguments.rest and isinstance(function, (External, Native, Method)):
@@ -246,7 +246,7 @@ def call_with(machine: Machine, frame: Frame, node: cst.CSTNode | None, function
         case External():
             return libraries.call(machine, frame, node, function, arguments)
         case Method() if isinstance(function.receiver, (Instance, Class)):
-            return modules.call_method(machine, frame, node, function, arguments)
+            return module_methods.call_method(machine, frame, node, function, arguments)
         case Method():
             return methods.call(machine, frame, node, function, arguments)
         case Native():

@@ -11,7 +11,7 @@ from conv_lint import ops
 from conv_lint.finding import Place, Step
 from conv_lint.interpreter.objects import Call, Frame
 from conv_lint.interpreter.ways import Scope
-from conv_lint.ops.rule import Signature
+from conv_lint.ops.table import Signature
 
 
 @dataclass(frozen=True)

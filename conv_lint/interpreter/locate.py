@@ -21,7 +21,7 @@ from conv_lint.interpreter.objects import Call, Frame, Instance
 from conv_lint.interpreter.own_layers import Number, constructed_in, number_of
 from conv_lint.interpreter.repair import STRIDE, Repair, repairs
 from conv_lint.interpreter.ways import Scene, Scope, decided_by
-from conv_lint.ops.rule import Signature
+from conv_lint.ops.table import Signature
 
 
 def report_at(machine: Machine, frame: Frame, node: cst.CSTNode, report: Report, trail: tuple[Step, ...] = ()) -> None:

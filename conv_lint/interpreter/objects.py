@@ -13,7 +13,7 @@ import libcst as cst
 
 from conv_lint.dims import Dim
 from conv_lint.finding import Place
-from conv_lint.ops.rule import LAYERS, LayerRow
+from conv_lint.ops.table import LAYERS, LayerRow
 from conv_lint.tree import Tree
 from conv_lint.values import Condition, Dict, External, List, Mutable, Tensor, Unknown, Value, birth
 

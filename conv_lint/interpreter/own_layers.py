@@ -16,7 +16,7 @@ from conv_lint import catalogue
 from conv_lint.finding import Report, Step
 from conv_lint.interpreter.objects import Class, Frame, Instance
 from conv_lint.interpreter.ways import Scope
-from conv_lint.ops.rule import Row
+from conv_lint.ops.table import Row
 from conv_lint.values import Tensor
 
 #: Functions that make a tensor of the sizes that they are given (torch, "Creation Ops").

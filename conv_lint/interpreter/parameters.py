@@ -9,7 +9,8 @@ from conv_lint import catalogue, dims
 from conv_lint.interpreter import faults, locate
 from conv_lint.interpreter.calls import Arguments
 from conv_lint.interpreter.machine import Machine
-from conv_lint.interpreter.modules import METHODS, argument, walk
+from conv_lint.interpreter.module_methods import METHODS, argument
+from conv_lint.interpreter.modules import walk
 from conv_lint.interpreter.objects import Frame, Instance
 from conv_lint.ops.elementwise import shown
 from conv_lint.values import Dict, Iter, Shape, Tensor, Value

@@ -18,7 +18,7 @@ from conv_lint.interpreter.decided import Decided, argument_node, decided
 from conv_lint.interpreter.objects import Call, Frame, Instance
 from conv_lint.interpreter.unread import is_unread
 from conv_lint.interpreter.ways import Scope, size_at, way_at
-from conv_lint.ops.rule import Signature
+from conv_lint.ops.table import Signature
 from conv_lint.values import List
 
 GIVES = ("out_channels", "out_features")

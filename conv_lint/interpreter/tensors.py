@@ -23,7 +23,8 @@ from conv_lint.ops import unary
 from conv_lint.ops.given import layer_class
 from conv_lint.ops.join import OF_A_LIST
 from conv_lint.ops.operators import operator_name
-from conv_lint.ops.rule import Op, Plain, Row, Signature, run
+from conv_lint.ops.rule import Op, Plain, run
+from conv_lint.ops.table import Row, Signature
 from conv_lint.tree import dotted, walk
 from conv_lint.values import (
     Alike,

@@ -10,7 +10,8 @@ import contextlib
 
 from conv_lint import catalogue, dims
 from conv_lint.dims import divides, eq
-from conv_lint.ops.rule import Arg, Op, Result, layer_rule, shape_rule
+from conv_lint.ops.rule import Op
+from conv_lint.ops.table import Arg, Result, layer_rule, shape_rule
 from conv_lint.values import CannotTell, Shape, Unknown
 
 # activations ------------------------------------------------------------------------------------------------

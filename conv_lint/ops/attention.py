@@ -8,7 +8,8 @@ from __future__ import annotations
 from conv_lint import catalogue, dims
 from conv_lint.dims import Dim, divides, eq
 from conv_lint.ops.elementwise import fitted
-from conv_lint.ops.rule import Arg, Op, Plain, Result, layer_rule, shape_rule
+from conv_lint.ops.rule import Op, Plain
+from conv_lint.ops.table import Arg, Result, layer_rule, shape_rule
 from conv_lint.solving import divisors_near
 from conv_lint.values import CannotTell, Shape, Unknown, any_shape
 

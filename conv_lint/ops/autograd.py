@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from conv_lint import catalogue, dims
-from conv_lint.ops.rule import Arg, Op, Plain, Result, shape_rule
+from conv_lint.ops.rule import Op, Plain
+from conv_lint.ops.table import Arg, Result, shape_rule
 from conv_lint.values import Shape
 
 

@@ -8,7 +8,8 @@ from conv_lint import catalogue, dims, solving
 from conv_lint.dims import Dim
 from conv_lint.ops.join import at_least
 from conv_lint.ops.rearrange import like, sizes_of
-from conv_lint.ops.rule import Arg, Op, Result, shape_rule
+from conv_lint.ops.rule import Op
+from conv_lint.ops.table import Arg, Result, shape_rule
 from conv_lint.values import CannotTell, Rest, Shape, Unknown
 
 # another order ----------------------------------------------------------------------------------------------

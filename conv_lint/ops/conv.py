@@ -10,7 +10,8 @@ from conv_lint.dims import Dim, Expr, divides, eq, le, lt, render
 from conv_lint.finding import CONSTRUCTION
 from conv_lint.ops.channels import require_channels
 from conv_lint.ops.padding import check_pair
-from conv_lint.ops.rule import Arg, Op, Result, layer_rule, shape_rule
+from conv_lint.ops.rule import Op
+from conv_lint.ops.table import Arg, Result, layer_rule, shape_rule
 from conv_lint.values import Shape, Unknown
 
 CONV = (

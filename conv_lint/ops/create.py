@@ -8,7 +8,8 @@ from conv_lint import catalogue, dims
 from conv_lint.dims import Dim, Expr
 from conv_lint.ops.elementwise import broadcast
 from conv_lint.ops.rearrange import sizes_of
-from conv_lint.ops.rule import Arg, Op, Result, shape_rule
+from conv_lint.ops.rule import Op
+from conv_lint.ops.table import Arg, Result, shape_rule
 from conv_lint.values import Alike, CannotTell, External, Real, Shape, Unknown
 
 OPTIONS = "dtype=None, layout=None, device=None, requires_grad=False"

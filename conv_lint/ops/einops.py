@@ -26,7 +26,8 @@ from conv_lint.ops.einops_pattern import (
     split,
     write,
 )
-from conv_lint.ops.rule import Arg, Op, Plain, Result, layer_rule, shape_rule
+from conv_lint.ops.rule import Op, Plain
+from conv_lint.ops.table import Arg, Result, layer_rule, shape_rule
 from conv_lint.values import CannotTell, Dict, List, Rest, Shape, any_shape
 
 # rearrange, reduce, repeat ----------------------------------------------------------------------------------

@@ -14,7 +14,8 @@ from conv_lint import catalogue, dims, maps
 from conv_lint.dims import Dim, Expr, eq
 from conv_lint.finding import Origin
 from conv_lint.ops.operators import without_in_place
-from conv_lint.ops.rule import Arg, Op, Result, shape_rule
+from conv_lint.ops.rule import Op
+from conv_lint.ops.table import Arg, Result, shape_rule
 from conv_lint.values import CannotTell, Choice, Real, Rest, Shape, render_any
 
 #: What the second operand is called, where a finding points.

@@ -6,7 +6,8 @@ from conv_lint import catalogue, dims
 from conv_lint.dims import Dim, divides
 from conv_lint.ops.elementwise import broadcast
 from conv_lint.ops.rearrange import flattened, unflattened
-from conv_lint.ops.rule import Arg, Op, Result, layer_rule, shape_rule
+from conv_lint.ops.rule import Op
+from conv_lint.ops.table import Arg, Result, layer_rule, shape_rule
 from conv_lint.values import CannotTell, Shape
 
 # sliding blocks ---------------------------------------------------------------------------------------------

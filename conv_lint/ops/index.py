@@ -12,7 +12,8 @@ from conv_lint import catalogue, dims, solving
 from conv_lint.dims import Dim, Expr
 from conv_lint.ops.elementwise import broadcast, broadcast_all, shown, stretches
 from conv_lint.ops.rearrange import like
-from conv_lint.ops.rule import Arg, Op, Result, shape_rule
+from conv_lint.ops.rule import Op
+from conv_lint.ops.table import Arg, Result, shape_rule
 from conv_lint.values import CannotTell, Choice, External, Real, Rest, Shape, Unknown
 
 # reading and writing a part ---------------------------------------------------------------------------------

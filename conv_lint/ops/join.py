@@ -10,7 +10,8 @@ from conv_lint import catalogue, dims
 from conv_lint.dims import Dim, eq
 from conv_lint.ops.elementwise import both_origins, broadcast_all, shown
 from conv_lint.ops.given import named
-from conv_lint.ops.rule import AXES, Arg, Op, Result, shape_rule
+from conv_lint.ops.rule import AXES, Op
+from conv_lint.ops.table import Arg, Result, shape_rule
 from conv_lint.values import Alike, CannotTell, Rest, Shape, Unknown, any_shape
 
 # concatenation ----------------------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ from conv_lint.dims import Dim
 from conv_lint.ops.elementwise import broadcast, shown
 from conv_lint.ops.join import members
 from conv_lint.ops.matmul import product, without
-from conv_lint.ops.rule import Arg, Op, Result, shape_rule
+from conv_lint.ops.rule import Op
+from conv_lint.ops.table import Arg, Result, shape_rule
 from conv_lint.values import CannotTell, Shape, Unknown
 
 # square matrices --------------------------------------------------------------------------------------------

@@ -8,8 +8,9 @@ import re
 from conv_lint import catalogue, dims
 from conv_lint.dims import Dim, eq
 from conv_lint.finding import CALL, Step
-from conv_lint.ops.rule import Arg, Op, Result, layer_rule, shape_rule
+from conv_lint.ops.rule import Op
 from conv_lint.ops.strides import name_of
+from conv_lint.ops.table import Arg, Result, layer_rule, shape_rule
 from conv_lint.values import Rest, Shape, Unknown
 
 LINEAR = "(in_features, out_features, bias=True, device=None, dtype=None)"

@@ -15,7 +15,8 @@ from conv_lint.dims import Dim, eq, render
 from conv_lint.finding import Origin
 from conv_lint.ops.batch import first_batch
 from conv_lint.ops.elementwise import both_origins, fitted
-from conv_lint.ops.rule import Arg, Op, Result, layer_rule, shape_rule
+from conv_lint.ops.rule import Op
+from conv_lint.ops.table import Arg, Result, layer_rule, shape_rule
 from conv_lint.values import CannotTell, Shape, Unknown, render_any
 
 OLD = "size_average=None, reduce=None, reduction='mean'"

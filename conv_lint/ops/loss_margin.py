@@ -22,7 +22,8 @@ from conv_lint.ops.loss import (
     same_rank,
     together,
 )
-from conv_lint.ops.rule import Arg, Op, Result, layer_rule, shape_rule
+from conv_lint.ops.rule import Op
+from conv_lint.ops.table import Arg, Result, layer_rule, shape_rule
 from conv_lint.values import CannotTell, Shape, Unknown, render_any
 
 # margins ----------------------------------------------------------------------------------------------------

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from conv_lint import catalogue, dims
 from conv_lint.dims import Dim
 from conv_lint.ops.elementwise import both_origins, broadcast_all, fitted, pair, shown, stretches
-from conv_lint.ops.rule import Arg, Op, Result, shape_rule
+from conv_lint.ops.rule import Op
+from conv_lint.ops.table import Arg, Result, shape_rule
 from conv_lint.values import CannotTell, Rest, Shape, Unknown
 
 # products ---------------------------------------------------------------------------------------------------

@@ -8,7 +8,8 @@ from conv_lint import catalogue, dims
 from conv_lint.dims import Dim, divides, eq, render
 from conv_lint.finding import CONSTRUCTION, Report
 from conv_lint.ops.batch import last_batch
-from conv_lint.ops.rule import Arg, Op, Result, layer_rule, shape_rule
+from conv_lint.ops.rule import Op
+from conv_lint.ops.table import Arg, Result, layer_rule, shape_rule
 from conv_lint.solving import divisors_near
 from conv_lint.values import CannotTell, Shape, Unknown
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from conv_lint import catalogue, dims
 from conv_lint.dims import Dim
 from conv_lint.ops.join import members
-from conv_lint.ops.rule import Arg, Op, Result, shape_rule
+from conv_lint.ops.rule import Op
+from conv_lint.ops.table import Arg, Result, shape_rule
 from conv_lint.values import CannotTell, Packed, Shape
 
 RNN = "torch.nn.utils.rnn."

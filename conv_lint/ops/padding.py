@@ -7,7 +7,8 @@ from typing import Any
 
 from conv_lint import catalogue, dims, solving
 from conv_lint.dims import Dim
-from conv_lint.ops.rule import Arg, Op, Result, layer_rule, shape_rule
+from conv_lint.ops.rule import Op
+from conv_lint.ops.table import Arg, Result, layer_rule, shape_rule
 from conv_lint.values import CannotTell, Rest, Shape, Unknown
 
 MODES = ("constant", "reflect", "replicate", "circular")

@@ -8,7 +8,8 @@ from conv_lint import catalogue
 from conv_lint.dims import Dim, Expr, eq, le, lt, render, same
 from conv_lint.finding import CONSTRUCTION
 from conv_lint.ops.resize import scaled
-from conv_lint.ops.rule import Arg, Op, Result, all_le, halved, layer_rule, shape_rule
+from conv_lint.ops.rule import Op, all_le, halved
+from conv_lint.ops.table import Arg, Result, layer_rule, shape_rule
 from conv_lint.values import Shape, Unknown
 
 

@@ -12,8 +12,9 @@ from conv_lint import catalogue, dims
 from conv_lint.dims import Dim, Expr, eq
 from conv_lint.finding import Origin, Step
 from conv_lint.ops.batch import first_batch
-from conv_lint.ops.rule import Arg, Op, Result, shape_rule
+from conv_lint.ops.rule import Op
 from conv_lint.ops.strides import scattered
+from conv_lint.ops.table import Arg, Result, shape_rule
 from conv_lint.values import CannotTell, External, Real, Rest, Shape, Unknown
 
 # sizes as arguments -----------------------------------------------------------------------------------------

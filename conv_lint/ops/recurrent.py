@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from conv_lint import catalogue, dims
 from conv_lint.dims import Dim, eq
 from conv_lint.ops.given import require_tensor
-from conv_lint.ops.rule import Arg, Op, Result, layer_rule, shape_rule
+from conv_lint.ops.rule import Op
+from conv_lint.ops.table import Arg, Result, layer_rule, shape_rule
 from conv_lint.values import CannotTell, Packed, Rest, Shape, Unknown
 
 SIZES = "(input_size, hidden_size, num_layers=1, "

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from conv_lint import catalogue, dims
 from conv_lint.dims import Dim
 from conv_lint.ops.elementwise import both_origins, broadcast, shown
-from conv_lint.ops.rule import Arg, Op, Plain, Result, shape_rule
+from conv_lint.ops.rule import Op, Plain
+from conv_lint.ops.table import Arg, Result, shape_rule
 from conv_lint.ops.unary import kind_of_dtype
 from conv_lint.values import CannotTell, Rest, Shape, Unknown
 

@@ -8,7 +8,8 @@ from conv_lint import catalogue, dims
 from conv_lint.dims import Dim, eq
 from conv_lint.ops.elementwise import shown, stretches
 from conv_lint.ops.rearrange import like, sizes_of
-from conv_lint.ops.rule import Arg, Op, Result, shape_rule
+from conv_lint.ops.rule import Op
+from conv_lint.ops.table import Arg, Result, shape_rule
 from conv_lint.values import CannotTell, Rest, Shape, Unknown
 
 # expand -----------------------------------------------------------------------------------------------------

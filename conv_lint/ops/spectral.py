@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from conv_lint import catalogue, dims
 from conv_lint.dims import Dim, eq, le, render
-from conv_lint.ops.rule import Arg, Op, Result, shape_rule
+from conv_lint.ops.rule import Op
+from conv_lint.ops.table import Arg, Result, shape_rule
 from conv_lint.values import CannotTell, Shape, Unknown
 
 ONE = "(input, n=None, dim=-1, norm=None, *, out=None)"

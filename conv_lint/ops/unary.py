@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from conv_lint.ops.activation import along
 from conv_lint.ops.elementwise import broadcast
-from conv_lint.ops.rule import Arg, Op, Result, shape_rule
+from conv_lint.ops.rule import Op
+from conv_lint.ops.table import Arg, Result, shape_rule
 from conv_lint.values import Apart, CannotTell, External, Shape, Unknown
 
 # functions of one tensor ------------------------------------------------------------------------------------

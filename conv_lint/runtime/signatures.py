@@ -22,7 +22,7 @@ import torch
 from torch._jit_internal import boolean_dispatched
 
 from conv_lint import ops
-from conv_lint.ops.rule import Signature
+from conv_lint.ops.table import Signature
 from conv_lint.runtime.table import resolve
 
 #: Parameters that say nothing of shapes; a row may leave them out.

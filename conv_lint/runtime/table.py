@@ -14,7 +14,8 @@ from torch import nn
 from conv_lint import ops
 from conv_lint.finding import Report, Step
 from conv_lint.ops.operators import operator_name
-from conv_lint.ops.rule import LayerRow, Op, Row, run
+from conv_lint.ops.rule import Op, run
+from conv_lint.ops.table import LayerRow, Row
 from conv_lint.ops.world import Recorder
 from conv_lint.values import CannotTell, Shape, Unknown
 

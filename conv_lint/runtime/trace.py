@@ -20,7 +20,7 @@ from torch.overrides import TorchFunctionMode
 from conv_lint.finding import Report as Said
 from conv_lint.finding import Step
 from conv_lint.ops.operators import operator_name
-from conv_lint.ops.rule import LayerRow, Row
+from conv_lint.ops.table import LayerRow, Row
 from conv_lint.runtime import places, receptive
 from conv_lint.runtime.arguments import shapes_in, tensors_in
 from conv_lint.runtime.receptive import Field

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
-from conv_lint.ops.rule import LayerRow
+from conv_lint.ops.table import LayerRow
 from conv_lint.runtime import places
 from conv_lint.runtime.arguments import shapes_in, tensors_in
 from conv_lint.runtime.errors import ShapeError

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from conv_lint.ops.activation import activation, channel_dropout, dropout, softmax
-from conv_lint.ops.rule import FUNCTIONS, LAYERS, evaluate_layer
+from conv_lint.ops.rule import evaluate_layer
+from conv_lint.ops.table import FUNCTIONS, LAYERS
 from conv_lint.values import Rest, Shape
 from tests.ops.oracle import check, check_layer
 

@@ -12,7 +12,7 @@ import torch
 
 from conv_lint import ops
 from conv_lint.interpreter.arity import OTHER_FORMS, TOLERATED, torch_problem
-from conv_lint.ops.rule import NUMPY_NAMES, Signature
+from conv_lint.ops.table import NUMPY_NAMES, Signature
 from conv_lint.runtime.signatures import forms
 from conv_lint.runtime.table import resolve
 

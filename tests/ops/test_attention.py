@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from conv_lint.ops.rule import LAYERS, evaluate, evaluate_layer, run
+from conv_lint.ops.rule import evaluate, evaluate_layer, run
+from conv_lint.ops.table import LAYERS
 from conv_lint.values import Rest, Shape, Unknown
 from tests.ops.oracle import check, check_layer, plain, real, resolve, torch_says
 

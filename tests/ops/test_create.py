@@ -11,7 +11,8 @@ import torch
 
 from conv_lint import dims
 from conv_lint.dims import Dim
-from conv_lint.ops.rule import FUNCTIONS, Op, evaluate, run
+from conv_lint.ops.rule import Op, evaluate, run
+from conv_lint.ops.table import FUNCTIONS
 from conv_lint.ops.world import Recorder
 from conv_lint.values import CannotTell, External, Shape, Unknown, any_shape
 from tests.ops.oracle import check

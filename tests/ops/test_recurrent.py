@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from conv_lint import dims
-from conv_lint.ops.rule import LAYERS, evaluate_layer
+from conv_lint.ops.rule import evaluate_layer
+from conv_lint.ops.table import LAYERS
 from conv_lint.values import Rest, Shape, Unknown
 from tests.ops.oracle import check_layer, resolve
 

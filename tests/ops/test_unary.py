@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from conv_lint.ops.rule import FUNCTIONS, Op, evaluate, run
+from conv_lint.ops.rule import Op, evaluate, run
+from conv_lint.ops.table import FUNCTIONS
 from conv_lint.ops.unary import (
     argsort,
     clamp,
