@@ -97,6 +97,29 @@ def _like_torch(c: Context, value: Value = (), *values: Value, **more: Value) ->
     return c.call_torch(_OF_ARRAYS[c.name], value, *values, *([given] if given is not None else []), **more)
 
 
+@native("numpy.where", "numpy.nonzero", "numpy.argwhere", "numpy.flatnonzero")
+def _places(c: Context, condition: Value, *values: Value) -> Value:
+    """What holds where a condition does, and where it does not; of a condition alone, the places."""
+    if not isinstance(condition, Tensor):
+        return Unknown("where a condition holds that is not known")
+    if c.name == "numpy.argwhere":
+        return c.call_torch("torch.argwhere", condition)
+    if c.name == "numpy.flatnonzero":
+        condition = c.call_torch("torch.ravel", condition)
+    places = c.call_torch("torch.where", condition, *values)
+    return places[0] if c.name == "numpy.flatnonzero" and isinstance(places, tuple) else places
+
+
+@native("numpy.maximum", "numpy.minimum")
+def _greater(c: Context, one: Value, two: Value) -> Value:
+    """Item by item; a number is held against each."""
+    tensors = [value for value in (one, two) if isinstance(value, Tensor)]
+    if len(tensors) == 2:
+        return c.call_torch(c.name.replace("numpy.", "torch."), one, two)
+    numbers = all(isinstance(value, (Tensor, int, float, Expr)) for value in (one, two))
+    return tensors[0] if tensors and numbers else Unknown("made of an array that is not known")
+
+
 @native("numpy.atleast_1d")
 def _at_least_one(c: Context, value: Value) -> Value:
     """A number, or a list of numbers, as an array of one dimension at least."""

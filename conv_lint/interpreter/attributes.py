@@ -172,7 +172,8 @@ def find(machine: Machine, frame: Frame, base: Instance, name: str) -> Value:
     if name == "_modules" and base.is_module:
         return Dict(dict(base.children()), base.open)
     if name == "training" and base.is_module:
-        return base.training if base.training is not None else machine.training
+        told = machine.resolve(base.training)
+        return machine.training if told is None else told
     if name in ("_replace", "_asdict") and isinstance(base.cls, Class) and base.cls.kind == "namedtuple":
         return _of_namedtuple(base, name)
     value = base.cls.find(name) if isinstance(base.cls, Class) else Inherited(base.cls, name)

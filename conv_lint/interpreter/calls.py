@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import libcst as cst
 
-from conv_lint.interpreter.journal import join
+from conv_lint.interpreter.journal import MAX_SAMPLED, each_of, join
 from conv_lint.interpreter.machine import Machine, PythonRaise
 from conv_lint.interpreter.objects import (
     MISSING,
@@ -411,10 +411,11 @@ def _run_function(
     if isinstance(function.node, cst.Lambda):
         return evaluate(machine, frame, function.node.body)
     if _is_generator(function):
-        frame.yields = []
+        frame.yields = yields = List()
         with machine.doubting(), contextlib.suppress(PythonRaise):  # nobody may ask for the last of it
             run_body(machine, frame, suite(function.node.body))
-        return Iter(frame.yields)
+        some = yields.items[:: len(yields.items) // MAX_SAMPLED + 1]
+        return Iter(yields.items, yields.open, each=yields.each or each_of(some))
     contracts.hold(machine, frame, function)
     result = run_body(machine, frame, suite(function.node.body))
     contracts.hold_result(machine, frame, function, result)

@@ -15,7 +15,7 @@ from conv_lint.interpreter import attributes, comparing, kinds, operators, suppo
 from conv_lint.interpreter.journal import each_of
 from conv_lint.interpreter.machine import Flow, Machine, PythonRaise
 from conv_lint.interpreter.namespace import LazyImport
-from conv_lint.interpreter.objects import MISSING, Class, Frame, Instance
+from conv_lint.interpreter.objects import MISSING, Class, Frame, Instance, Method
 from conv_lint.interpreter.sequences import items_of, members
 from conv_lint.values import MAX_JOINED, Choice, Condition, Dict, Iter, List, Tensor, Unknown, Value
 
@@ -432,15 +432,16 @@ def _yield(machine: Machine, frame: Frame, node: cst.Yield) -> Value:
     scope: Frame | None = frame
     while scope is not None and scope.yields is None:
         scope = scope.parent
-    if isinstance(node.value, cst.From):
-        items = items_of(machine, evaluate(machine, frame, node.value.item))
-        if scope is not None and scope.yields is not None:
-            scope.yields.extend(items if items is not None else [Unknown("yields from something unknown")])
-        return Unknown("the result of yield from")
-    value = evaluate(machine, frame, node.value) if node.value is not None else None
+    from conv_lint.interpreter import methods
+    from conv_lint.interpreter.calls import Arguments
+
+    is_from = isinstance(node.value, cst.From)
+    given = node.value.item if isinstance(node.value, cst.From) else node.value
+    value = evaluate(machine, frame, given) if given is not None else None
     if scope is not None and scope.yields is not None:
-        scope.yields.append(value)
-    return Unknown("what is sent to a generator")
+        added = Method(scope.yields, "extend" if is_from else "append")
+        methods.call(machine, frame, node, added, Arguments([value]))
+    return Unknown("the result of yield from" if is_from else "what is sent to a generator")
 
 
 def _lambda(machine: Machine, frame: Frame, node: cst.Lambda) -> Value:

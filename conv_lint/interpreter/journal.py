@@ -188,9 +188,8 @@ def _join_instances(
     if differ and reason is None:
         in_order = condition is not None and not any(name.isdigit() for name in differ)
         reason = ONLY_SOMETIMES if in_order else "has other members in other cases"
-    joined = InstanceState(
-        {}, one.layer or two.layer, reason, one.training if one.training is two.training else None, {}
-    )
+    training = join(condition, one.training, two.training)
+    joined = InstanceState({}, one.layer or two.layer, reason, training, {})
     for name in {**one.attrs, **two.attrs}:
         here = name in one.attrs, name in two.attrs
         when = condition_of(one, name), condition_of(two, name)
@@ -388,8 +387,11 @@ def _asks_for_rank(condition: Condition, tensor: Tensor) -> bool:
 
 
 def _known_of(condition: Condition, doubts: dict[object, None], a: Dim, b: Dim) -> Dim:
-    """One size that is either of two; the known one, but for a doubt, where nothing is known of the other."""
-    if a is b or a == b or is_mark(a) == is_mark(b) or _varies(a if is_mark(a) else b):
+    """One size that is either of two; the known one, but for a doubt, where nothing is known of the other.
+
+    Nothing at all, ``torch.zeros(0, 4)`` in place of the boxes, is the exception and not the rule.
+    """
+    if a is b or a == b or is_mark(a) == is_mark(b) or _varies(a if is_mark(a) else b) or 0 in (a, b):
         return join_sizes(a, b)
     doubts[condition if is_mark(a) else condition.inverse()] = None
     return b if is_mark(a) else a

@@ -14,7 +14,7 @@ from conv_lint.interpreter.machine import Flow, Machine, PythonRaise
 from conv_lint.interpreter.objects import Class, Frame, Instance, InstanceState
 from conv_lint.interpreter.sequences import items_of
 from conv_lint.ops.batch import first_batch
-from conv_lint.tree import dotted
+from conv_lint.tree import dotted, walk
 from conv_lint.values import (
     Choice,
     Condition,
@@ -33,6 +33,8 @@ from conv_lint.values import (
 
 #: A loop with an unknown number of rounds is tried so often before what it changes is given up.
 WIDENINGS = 2
+#: If one such round takes so many steps, one is enough.
+COSTLY_ROUND = 20_000
 #: A loop is long if it has more rounds than this.
 LONG = 6
 #: After so many rounds a loop is costly if all of them would take so many steps.
@@ -337,6 +339,7 @@ def _unknown_rounds(machine: Machine, frame: Frame, one_round: Callable[[], Flow
     run for good and joined with the state of no round at all; where nothing is reported anyway, only if it may leave.
     """
     for attempt in range(WIDENINGS + 1):
+        began = machine.steps
         machine.journal.begin()
         pending = len(frame.pending)
         leaves = True
@@ -349,9 +352,12 @@ def _unknown_rounds(machine: Machine, frame: Frame, one_round: Callable[[], Flow
             after = machine.journal.end()
             leaves = leaves or len(frame.pending) > pending
             machine.forget_pending(frame, pending)
-        if not _widen(machine, after, last=attempt == WIDENINGS):
+        last = attempt == WIDENINGS or machine.steps - began > COSTLY_ROUND
+        if not _widen(machine, after, last):
             if machine.muted and not leaves:
                 return None
+            break
+        if last:
             break
     again = Condition(object(), "one more round of a loop")
     return _as_loop(machine, frame, machine.branch(frame, again, one_round, lambda: None))
@@ -423,7 +429,8 @@ def _given_up(joined: object, before: object) -> object:
     return joined
 
 
-#: ``while True`` that has not ended after so many rounds waits for something that is not known, perhaps an exception.
+#: A ``while`` that has not ended after so many rounds, and asks for no known number, waits for something that is not
+#: known: an exception, boxes that are dropped for what is in them.
 ENDLESS = 128
 
 
@@ -442,11 +449,17 @@ def run_while(machine: Machine, frame: Frame, node: cst.While) -> Flow | None:
         if flow is not None:
             return _end(machine, frame, None) if flow.kind == "break" else flow
         returned = number >= LONG and len(frame.pending) - before > LONG
-        endless = number >= ENDLESS and isinstance(node.test, (cst.Name, cst.Integer))
+        endless = number >= ENDLESS and not _counts(frame, node.test)
         if returned or endless or len([p for p in frame.pending if p.kind == "break"]) > broke:
             # It may have left already: from here on the number of rounds is not known.
             return _unknown_rounds(machine, frame, lambda: _checked(machine, frame, node))
     return None
+
+
+def _counts(frame: Frame, test: cst.BaseExpression) -> bool:
+    """Does a test compare numbers that are known?"""
+    values = [frame.locals.get(node.value) for node in walk(test) if isinstance(node, cst.Name)]
+    return isinstance(test, cst.Comparison) and not any(isinstance(v, (Tensor, Unknown, Expr)) for v in values)
 
 
 def _checked(machine: Machine, frame: Frame, node: cst.While) -> Flow | None:

@@ -10,7 +10,7 @@ from conv_lint import catalogue
 from conv_lint.interpreter import attributes, faults, protocols, tensors
 from conv_lint.interpreter.calls import Arguments, call_value
 from conv_lint.interpreter.machine import Machine
-from conv_lint.interpreter.modules import add_all, count, forward_of, walk
+from conv_lint.interpreter.modules import add_all, alternatives, count, forward_of, walk
 from conv_lint.interpreter.objects import Class, Frame, Function, Instance, Method
 from conv_lint.interpreter.sequences import is_part, members
 from conv_lint.values import External, Iter, List, Tensor, Unknown, Value
@@ -175,7 +175,7 @@ def _parameters(machine: Machine, frame: Frame, module: Instance, arguments: Arg
 def _set_training(value: bool | None) -> Handler:
     def handler(machine: Machine, frame: Frame, module: Instance, arguments: Arguments) -> Value:
         mode = argument(arguments, 0, "mode", True) if value is None else value
-        for _, part in walk(module):
+        for part in alternatives(module):
             machine.journal.touch(part)
             part.training = mode if isinstance(mode, bool) else None
         return module

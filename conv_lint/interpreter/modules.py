@@ -26,7 +26,7 @@ from conv_lint.interpreter.sequences import items_of
 from conv_lint.interpreter.ways import Scope
 from conv_lint.ops.rule import Op
 from conv_lint.ops.table import LayerRow
-from conv_lint.values import CannotTell, Dict, External, List, Shape, Tensor, Unknown, Value, any_shape
+from conv_lint.values import CannotTell, Choice, Dict, External, List, Shape, Tensor, Unknown, Value, any_shape
 
 CONTAINERS = frozenset(
     f"torch.nn.{n}" for n in ("Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict")
@@ -376,6 +376,20 @@ def walk(module: Instance, path: str = "", seen: set[int] | None = None) -> list
     for name, child in module.children():
         out += walk(child, f"{path}.{name}" if path else name, seen)
     return out
+
+
+def alternatives(module: Instance) -> list[Instance]:
+    """A module and everything that is, or may be, below it: of a member that is one of two, both."""
+    found: dict[int, Instance] = {}
+    waiting: list[Value] = [module]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, Choice):
+            waiting += [value.then, value.other]
+        elif isinstance(value, Instance) and value.is_module and id(value) not in found:
+            found[id(value)] = value
+            waiting += value.attrs.values()
+    return list(found.values())
 
 
 def is_leaf(module: Instance) -> bool:

@@ -76,7 +76,7 @@ class Frame(Mutable):
     pending: list[Pending] = field(default_factory=list)
     declared: dict[str, str] = field(default_factory=dict)
     shape_names: dict[str, Dim] = field(default_factory=dict)
-    yields: list[Value] | None = None
+    yields: List | None = None
     bound: dict[int, Tensor] = field(default_factory=dict)
     dropped: dict[cst.BaseExpression, Tensor] = field(default_factory=dict)
     depth: int = 0

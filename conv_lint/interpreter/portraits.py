@@ -158,7 +158,7 @@ class Portrait:
         layer = value.layer
         made = (layer.row.name, self._items(layer.arguments)) if layer is not None else None
         sometimes = tuple((name, self.of(condition)) for name, (condition, _) in value.sometimes.items())
-        return self.of(value.cls), made, value.training, value.parallel, self._items(value.attrs), sometimes
+        return self.of(value.cls), made, self.of(value.training), value.parallel, self._items(value.attrs), sometimes
 
     def _items(self, values: Mapping[str, Value]) -> Hashable:
         return tuple((name, self.of(value)) for name, value in values.items())

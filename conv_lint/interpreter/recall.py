@@ -255,7 +255,7 @@ class _Copy:
     def _instance(self, old: Instance) -> Value:
         if id(old) in self.made or old.born < self.record.began:
             return self.known(old)
-        new = self.made[id(old)] = Instance(old.cls, training=old.training, parallel=old.parallel)
+        new = self.made[id(old)] = Instance(old.cls, training=self.value(old.training), parallel=old.parallel)
         if self.again is None:
             self.record.twins[id(old)] = new
         new.portrait, new.called, new.fits, new.fitted = old.portrait, old.called, old.fits, old.fitted

@@ -246,7 +246,7 @@ def shown(shape: Shape) -> object:
 _ORDER = ("bool", "int", "float", "complex")
 
 
-def _kind(operands: Iterable[object]) -> str | None:
+def kind(operands: Iterable[object]) -> str | None:
     """The kind of number of a result of these operands; ``None`` if one is not known."""
     kinds = [_kind_of(operand) for operand in operands]
     known = [k for k in kinds if k is not None]
@@ -287,7 +287,7 @@ def _operators(names: str) -> Iterable[str]:
 )
 def binary(op: Op, input: Arg, other: Arg) -> Result:
     """(\\*) and (\\*) to what they broadcast to."""
-    op.dtype = _kind((input, other))
+    op.dtype = kind((input, other))
     return broadcast(op, input, other)
 
 
@@ -302,7 +302,7 @@ def copy(op: Op, input: Shape, src: Shape) -> Result:
 @shape_rule(*_operators("radd rsub rmul rfloordiv rmod rand ror rxor rlshift rrshift"))
 def reflected(op: Op, input: Arg, other: Arg) -> Result:
     """(\\*) and (\\*) to what they broadcast to; ``other`` stands on the left."""
-    op.dtype = _kind((input, other))
+    op.dtype = kind((input, other))
     return broadcast(op, other, input)
 
 
@@ -311,7 +311,7 @@ def reflected(op: Op, input: Arg, other: Arg) -> Result:
 )
 def divide(op: Op, input: Arg, other: Arg, rounding_mode: Arg) -> Result:
     """(\\*) and (\\*) to what they broadcast to; floats unless rounded."""
-    op.dtype = "float" if rounding_mode is None else _kind((input, other))
+    op.dtype = "float" if rounding_mode is None else kind((input, other))
     return broadcast(op, input, other)
 
 
@@ -357,21 +357,21 @@ def heaviside(op: Op, input: Shape, values: Arg) -> Result:
 @shape_rule(*_rows("pow float_power", "(input, exponent, *, out=None)"))
 def power(op: Op, input: Arg, exponent: Arg) -> Result:
     """(\\*) and (\\*) to what they broadcast to."""
-    op.dtype = "float" if op.name.endswith("float_power") else _kind((input, exponent))
+    op.dtype = "float" if op.name.endswith("float_power") else kind((input, exponent))
     return broadcast(op, input, exponent)
 
 
 @shape_rule("Tensor.__pow__(input, other)")
 def power_operator(op: Op, input: Arg, other: Arg) -> Result:
     """(\\*) and (\\*) to what they broadcast to."""
-    op.dtype = _kind((input, other))
+    op.dtype = kind((input, other))
     return broadcast(op, input, other)
 
 
 @shape_rule("Tensor.__rpow__(input, other)")
 def reflected_power(op: Op, input: Arg, other: Arg) -> Result:
     """(\\*) and (\\*) to what they broadcast to; ``other`` stands on the left."""
-    op.dtype = _kind((input, other))
+    op.dtype = kind((input, other))
     return broadcast(op, other, input)
 
 
@@ -406,17 +406,8 @@ def lerp(op: Op, input: Shape, end: Arg, weight: Arg) -> Result:
 @shape_rule(*_rows("addcmul addcdiv", "(input, tensor1, tensor2, *, value=1, out=None)"))
 def addc(op: Op, input: Shape, tensor1: Arg, tensor2: Arg) -> Result:
     """(\\*), (\\*) and (\\*) to what they broadcast to."""
-    op.dtype = _kind((input, tensor1, tensor2))
+    op.dtype = kind((input, tensor1, tensor2))
     return broadcast_all(op, (input, broadcast_all(op, (tensor1, tensor2))))
-
-
-@shape_rule("torch.where(condition, input=None, other=None, *, out=None)", "Tensor.where(input, condition, other)")
-def where(op: Op, condition: Arg, input: Arg, other: Arg) -> Result:
-    """(\\*), (\\*) and (\\*) to what they broadcast to."""
-    if input is None and other is None:
-        raise CannotTell("how many elements are true")
-    op.dtype = _kind((input, other))
-    return broadcast_all(op, (condition, input, other))
 
 
 @shape_rule("torch.masked_fill(input, mask, value)", "Tensor.masked_fill(input, mask, value)")

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from conv_lint import catalogue, dims, solving
 from conv_lint.dims import Dim, Expr
-from conv_lint.ops.elementwise import broadcast, broadcast_all, shown, stretches
+from conv_lint.ops.elementwise import broadcast, broadcast_all, kind, shown, stretches
 from conv_lint.ops.rearrange import like
 from conv_lint.ops.rule import Op
 from conv_lint.ops.table import Arg, Result, shape_rule
@@ -235,7 +235,7 @@ def _block(op: Op, input: Shape, axis: int, part: Arg) -> Shape:
     masked = input[axis : axis + len(part)]
     report = catalogue.parameter_shape(argument="the mask", given=part, takes=Shape(masked))
     op.require(dims.same(part, masked), report, "index")
-    return Shape((op.unknown(0),))
+    return Shape((op.counted(),))
 
 
 def sliced(op: Op, size: Dim, part: slice) -> Dim:
@@ -455,7 +455,7 @@ def masked_select(op: Op, input: Shape, mask: Shape) -> Result:
     """One dimension; how long it is, the values tell.  The two are broadcast together (torch.masked_select)."""
     broadcast(op, input, mask)
     op.dtype = input.dtype
-    return (op.unknown(0),)
+    return (op.counted(),)
 
 
 @shape_rule("torch.masked_scatter(input, mask, source)", "Tensor.masked_scatter(input, mask, source)")
@@ -475,10 +475,19 @@ def nonzero(op: Op, input: Shape, as_tuple: Arg = False) -> Result:
     op.dtype = "int"
     if isinstance(as_tuple, Unknown):
         raise CannotTell(as_tuple.reason)
-    many = op.unknown(0)
+    many = op.counted()
     if as_tuple:
         return [(many,) for _ in range(max(len(input), 1))]
     return (many, len(input) if input.rest is None else op.unknown(0))
+
+
+@shape_rule("torch.where(condition, input=None, other=None, *, out=None)", "Tensor.where(input, condition, other)")
+def where(op: Op, condition: Arg, input: Arg, other: Arg) -> Result:
+    """(\\*), (\\*) and (\\*) to what they broadcast to; of a condition alone, the places where it holds."""
+    if input is None and other is None:
+        return nonzero(op, condition, as_tuple=True)
+    op.dtype = kind((input, other))
+    return broadcast_all(op, (condition, input, other))
 
 
 @shape_rule(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from conv_lint import catalogue, dims
 from conv_lint.dims import Dim
@@ -325,9 +326,19 @@ def _unknown_rank(out: Shape) -> Shape:
     "torch.unique_consecutive(input, return_inverse=False, return_counts=False, dim=None)",
     "Tensor.unique_consecutive(input, return_inverse=False, return_counts=False, dim=None)",
 )
-def unique(op: Op, input: Shape) -> Result:
-    """How many different elements there are depends on the values."""
-    raise CannotTell("how many different elements there are")
+def unique(op: Op, input: Shape, return_inverse: Arg, return_counts: Arg, dim: Arg) -> Result:
+    """The different elements, or the different slices along ``dim``; as many as the values tell (torch.unique)."""
+    if isinstance(return_inverse, Unknown) or isinstance(return_counts, Unknown) or isinstance(dim, Unknown):
+        raise CannotTell("which of the results are asked for")
+    axis = op.axis(input, dim) if dim is not None else None
+    many = op.counted()
+    found: list[Any] = [(many,) if axis is None else tuple.__iter__(input.replaced(axis, many))]
+    if return_inverse:
+        found.append(tuple.__iter__(input) if axis is None else (input[axis],))
+    if return_counts:
+        found.append((many,))
+    results = [Shape(sizes, None, kind) for sizes, kind in zip(found, (input.dtype, "int", "int"))]
+    return results[0] if len(results) == 1 else tuple(results)
 
 
 @shape_rule(*(f"{s}bincount(input, weights=None, minlength=0)" for s in ("torch.", "Tensor.")))

@@ -249,6 +249,10 @@ class Op:
         """A size that is not known."""
         return dims.unknown(low)
 
+    def counted(self) -> Dim:
+        """A size that the values tell, perhaps 0: another one for every input."""
+        return dims.unknown(0, varies=True)
+
     def sliding(
         self,
         sizes: Sequence[Dim],

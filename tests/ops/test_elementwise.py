@@ -186,7 +186,6 @@ def add(left: object, right: object) -> tuple[object, list[Report]]:
 
 def test_what_is_not_known() -> None:
     assert add(Shape((2, 3)), Unknown("?")) == (None, [])
-    assert evaluate("torch.where", Shape((2, 3))) == (None, [])
     assert add(Shape((2, 3)), dims.symbol("H"))[0] == (2, 3)
 
 

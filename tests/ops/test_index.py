@@ -275,6 +275,7 @@ def test_masked(seed: int) -> None:
             check(f"{surface}.nonzero", Shape(shape), unknown=True)
             check(f"{surface}.nonzero", Shape(shape), as_tuple=True, unknown=True)
             check(f"{surface}.argwhere", Shape(shape), unknown=True)
+        check("torch.where", Shape(shape, dtype="bool"), unknown=True)
         check("torch.searchsorted", Shape((4,)), Shape(shape))
         check("torch.bucketize", Shape(shape), Shape((4,)))
     check("torch.searchsorted", Shape((4,)), 3.0)

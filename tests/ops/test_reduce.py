@@ -166,3 +166,15 @@ def test_histc(seed: int) -> None:
     for _ in range(10):
         for name in ("torch.histc", "torch.Tensor.histc"):
             check(name, Shape((rng.randint(1, 4),) * rng.randint(0, 2)), rng.randint(-1, 5))
+
+
+@pytest.mark.parametrize("name", ["unique", "unique_consecutive"])
+@pytest.mark.parametrize("surface", ["torch", "torch.Tensor"])
+def test_different_elements(surface: str, name: str) -> None:
+    rng = random.Random(name)
+    for _ in range(60):
+        asked = rng.choices([True, False], k=2)
+        dim = rng.choice([None, None, one_dim(rng)])
+        input = Shape((rng.choice([1, 2, 3]), *sizes(rng, 2)))
+        check(f"{surface}.{name}", input, return_inverse=asked[0], return_counts=asked[1], dim=dim, unknown=True)
+    assert evaluate("torch.unique", Shape((2,)), return_counts=Unknown("?")) == (None, [])
