@@ -38,38 +38,42 @@ _SHARED = frozenset("split view reshape transpose swapaxes put take dot cumsum c
 _FOREIGN = ("numpy", "PIL", "pandas", "jax", "tensorflow", "cv2")
 
 
-def check(machine: Machine, frame: Frame, node: cst.CSTNode | None, called: Value, arguments: Arguments) -> None:
-    """Report arguments that do not fit (CONV112), where the call is made for sure and all of them are known.
+def check(machine: Machine, frame: Frame, node: cst.CSTNode | None, called: Value, arguments: Arguments) -> bool:
+    """Report arguments that do not fit (CONV112), where the call is made for sure and all of them are known.  Returns
+    whether a function of the checked code lacks one.
 
     ``called`` may be a function or method of the checked code, one of its classes, an object of one, or a partial of
     those.  A decorator that is not known may have changed the parameters, a metaclass the call, a hook the inputs.
     """
     if not isinstance(node, cst.Call) or arguments.open or arguments.rest:
-        return
+        return False
     while isinstance(called, Partial):
         arguments = Arguments([*called.args, *arguments.args], {**called.kwargs, **arguments.kwargs})
         called = called.function
     if isinstance(called, (External, Method)):
         _check_torch(machine, frame, node, called, arguments)
-        return
+        return False
     function, is_bound = _function_of(machine, called)
-    if function is None or not (machine.catching or faults.is_certain(machine, frame)):
-        return
+    is_certain = faults.is_certain(machine, frame)
+    if function is None or not (machine.catching or machine.visiting or is_certain):
+        return False
     signature = _signature(function, is_bound)
     if signature.double_star and function.node.params.posonly_params:
-        return  # a keyword of the name of a positional parameter goes to the others
+        return False  # a keyword of the name of a positional parameter goes to the others
     if any(torchs in signature.positional for name, torchs in NUMPY_NAMES.items() if name in arguments.kwargs):
-        return  # here ``axis`` is no other name for ``dim``
+        return False  # here ``axis`` is no other name for ``dim``
     try:
         signature.bind(arguments.args, arguments.kwargs)
     except TypeError as error:
-        if passes_on_nothing(machine, frame, node) and str(error).startswith("missing"):
-            return
-        if machine.catching:
-            if str(error).startswith("unexpected"):
-                raise PythonRaise("TypeError") from None
-            return
-        _report(machine, frame, node, called, function, is_bound, str(error))
+        lacks = str(error).startswith("missing")
+        if passes_on_nothing(machine, frame, node) and lacks:
+            return False
+        if machine.catching and str(error).startswith("unexpected"):
+            raise PythonRaise("TypeError") from None
+        if is_certain and not machine.catching:
+            _report(machine, frame, node, called, function, is_bound, str(error))
+        return lacks and not machine.catching
+    return False
 
 
 def _check_torch(

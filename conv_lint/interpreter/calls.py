@@ -78,10 +78,13 @@ def evaluate_call(machine: Machine, frame: Frame, node: cst.Call) -> Value:
         faults.share(machine, [*arguments.args, *arguments.kwargs.values()])
         return machine.unknown(f"called with {arguments.open}", frame, node)
     found = len(machine.findings)
-    arity.check(machine, frame, node, function, arguments)
+    lacks = arity.check(machine, frame, node, function, arguments)
+    if lacks and machine.visiting:
+        return Unknown("a call that Python refuses")
     if len(machine.findings) > found:  # what would run with other arguments is run, but has nothing to say
         with machine.quiet():
-            return call_with(machine, frame, node, function, arguments)
+            result = call_with(machine, frame, node, function, arguments)
+        return Unknown("a call that Python refuses") if lacks else result
     if kinds.refuse_arguments(machine, frame, node, function, arguments):
         return Unknown("a call that Python refuses")
     result = call_with(machine, frame, node, function, arguments)

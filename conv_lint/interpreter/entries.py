@@ -22,7 +22,7 @@ from conv_lint import source
 from conv_lint.docstrings import examples
 from conv_lint.finding import Finding, Place
 from conv_lint.interpreter.calls import FURTHER, Arguments, call_with
-from conv_lint.interpreter.feed import configured, feed
+from conv_lint.interpreter.feed import OF_RANK, configured, feed
 from conv_lint.interpreter.journal import Facts, Journal
 from conv_lint.interpreter.machine import Machine, OutOfBudget, PythonRaise, TooLong
 from conv_lint.interpreter.made_up import arguments_for, instead_of
@@ -230,10 +230,6 @@ def _attempt(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) -
         machine.reads_docstrings = True
         seen = {(f.code, f.place.key) for f in machine.findings[before + len(found) :]}
         machine.findings[before:] = [f for f in found if f.code not in OF_RANK or (f.code, f.place.key) in seen]
-
-
-#: What is wrong with a number of dimensions: prose that grew old, or tells one of several, is no proof of that.
-OF_RANK = frozenset("CONV401 CONV403 CONV404 CONV405 CONV406 CONV408 CONV409".split())
 
 
 def supposing(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) -> None:

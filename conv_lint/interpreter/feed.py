@@ -19,6 +19,10 @@ from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Inher
 from conv_lint.interpreter.tensors import new_input
 from conv_lint.values import External, Shape, Tensor, Value
 
+#: What is wrong with a number of dimensions: prose that grew old, tells one of several, or speaks of a model of
+#: pictures where this one takes clips, is no proof of that.
+OF_RANK = frozenset("CONV401 CONV403 CONV404 CONV405 CONV406 CONV408 CONV409".split())
+
 
 def feed(
     machine: Machine, frame: Frame, module: Instance, inputs: Iterable[Value] | None = None, maker: Value = None
@@ -69,7 +73,8 @@ def _published(
         if wrong:
             with contextlib.suppress(PythonRaise):
                 _called(machine, frame, node, module, arguments)
-        machine.findings[found:] = machine.findings[found:] or wrong
+        if not any(f.code in OF_RANK for f in wrong):
+            machine.findings[found:] = machine.findings[found:] or wrong
 
 
 def _forward(module: Instance) -> Value:

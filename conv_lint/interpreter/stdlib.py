@@ -128,13 +128,31 @@ def _asdict(c: Context, target: Value) -> Value:
     return Dict(target.attrs, target.open) if isinstance(target, Instance) else Unknown("a dict of something unknown")
 
 
+#: Arguments of such dicts that are no items, by library.
+_OPTIONS_OF_DICTS = {
+    "yacs": frozenset("init_dict key_list new_allowed".split()),
+    "box": frozenset(
+        "default_box default_box_attr box_dots frozen_box camel_killer_box conversion_box modify_tuples_box"
+        " box_safe_prefix box_duplicates box_intact_types box_recast box_class box_namespace".split()
+    ),
+    "ml_collections": frozenset(
+        "initial_dictionary type_safe convert_dict allow_dotted_keys sort_keys convert_tuple".split()
+    ),
+    "omegaconf": frozenset("content parent flags key ref_type key_type element_type is_optional".split()),
+}
+
+
 @native("easydict.EasyDict", "addict.Dict", "munch.Munch", "munch.munchify", "attrdict.AttrDict", "box.Box",
         "ml_collections.ConfigDict", "ml_collections.config_dict.ConfigDict", "yacs.config.CfgNode",
         "omegaconf.OmegaConf.create", "omegaconf.DictConfig")  # fmt: skip
 def _open_dict(c: Context, given: Value = None, /, *values: Value, **more: Value) -> Value:
     """A dict whose items are attributes too, and so are those of the dicts in it."""
     made = Instance(External(c.name))
-    items = Dict(more)
+    options = _OPTIONS_OF_DICTS.get(c.name.partition(".")[0], frozenset())
+    items = Dict({name: value for name, value in more.items() if name not in options})
+    given = next((more[name] for name in ("init_dict", "initial_dictionary") if name in more.keys() & options), given)
+    if more.get("new_allowed", False) is not False and "new_allowed" in options:
+        items.open = "a dict that takes new keys"
     if isinstance(given, Dict):
         items.merge(given)
     elif given is not None:
