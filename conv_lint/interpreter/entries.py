@@ -20,7 +20,7 @@ import libcst as cst
 
 from conv_lint import source
 from conv_lint.docstrings import examples
-from conv_lint.finding import Finding, Place
+from conv_lint.finding import Finding, Place, Report
 from conv_lint.interpreter.calls import FURTHER, Arguments, call_with
 from conv_lint.interpreter.feed import OF_RANK, configured, feed
 from conv_lint.interpreter.journal import Facts, Journal
@@ -30,7 +30,7 @@ from conv_lint.interpreter.modules import walk
 from conv_lint.interpreter.namespace import Namespace
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Inherited, Instance
 from conv_lint.interpreter.statements import execute
-from conv_lint.interpreter.suppose import ROUNDS
+from conv_lint.interpreter.suppose import ROUNDS, hangs_on_count
 from conv_lint.interpreter.tensors import is_of_nothing
 from conv_lint.interpreter.ways import Scene
 from conv_lint.tree import Tree, dotted
@@ -238,6 +238,7 @@ def supposing(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) 
         _attempt(machine, node, entry)
         return
     before, notes = len(machine.findings), len(machine.notes)
+    told: dict[object, list[Report]] = {}
     machine.supposed = False
     for machine.rounds in ROUNDS:
         again, used = len(machine.findings), machine.used
@@ -245,6 +246,8 @@ def supposing(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) 
         with machine.longer() if again > before else contextlib.nullcontext():
             _attempt(machine, node, entry)
         made, machine.used = machine.used, used | machine.used
+        for what, report in {_what_and_where(f): f.report for f in machine.findings[again:]}.items():
+            told.setdefault(what, []).append(report)
         if machine.rounds != ROUNDS[0]:
             seen = {_what_and_where(f) for f in machine.findings[again:]}
             old = machine.findings[before:again]
@@ -257,7 +260,9 @@ def supposing(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) 
             break
     machine.rounds = None
     if machine.supposed:
-        machine.findings[before:] = [f for f in machine.findings[before:] if not _hangs_on_kinds(f)]
+        machine.findings[before:] = [
+            f for f in machine.findings[before:] if not (_hangs_on_kinds(f) or hangs_on_count(told[_what_and_where(f)]))
+        ]
 
 
 def _what_and_where(finding: Finding) -> tuple[object, ...]:

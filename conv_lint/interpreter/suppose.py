@@ -16,9 +16,10 @@ import libcst as cst
 
 from conv_lint import dims
 from conv_lint.dims import Dim, Expr
+from conv_lint.finding import Report
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import Class, Instance
-from conv_lint.values import Choice, Condition, External, List, Real, Unknown, Value
+from conv_lint.values import Choice, Condition, External, List, Real, Shape, Unknown, Value
 
 #: The first is tried; the others where something was found with it.
 ROUNDS = (2, 3, 4)
@@ -210,6 +211,48 @@ def items(machine: Machine, value: Value) -> Value:
     machine.journal.touch(machine.facts)
     machine.facts.values = {**machine.facts.values, **known, unknown: List(made)}
     return machine.resolve(unknown)
+
+
+def hangs_on_count(told: Sequence[Report]) -> bool:
+    """Do the reports of one fault, a run each, show that another number of items would fit?
+
+    ``torch.zeros(1, c, *[s // 2 for s in size])`` has as many dimensions as ``size`` has items; ``c`` times as many
+    channels as there are branches are the two that the next layer takes, if there are two.
+    """
+    if any(len({_lengths(report.facts[name]) for report in told}) > 1 for name in told[0].facts):
+        return True
+    misses = [_miss(report) for report in told]
+    if len(misses) < 2 or None in misses or misses[0] == misses[1]:
+        return False
+    two, three = misses[:2]
+    assert two is not None
+    assert three is not None
+    return 0 in (2 * two - three, 3 * two - 2 * three)  # with one round, with none
+
+
+def _lengths(fact: object) -> object:
+    """How many dimensions a fact speaks of."""
+    if isinstance(fact, (Shape, tuple)):
+        return tuple.__len__(fact)
+    return tuple(_COUNT.findall(fact)) if isinstance(fact, str) else None
+
+
+#: ``3 shifts``, ``names 3 dimensions``: counts of items in the words of a report.
+_COUNT = re.compile(r"\b\d+(?= (?:shifts|dimensions|numbers|names|values|pieces)\b)")
+
+
+def _miss(report: Report) -> int | None:
+    """By how much what is given misses what is taken, each argument taken for the same number."""
+    takes, given = (report.facts.get(name) for name in ("takes", "given"))
+    if not isinstance(takes, (int, Expr)) or not isinstance(given, (int, Expr)):
+        return None
+    missed = given - takes
+    left = dims.substitute(missed, dict.fromkeys(dims.symbols(missed), _ANY)) if isinstance(missed, Expr) else missed
+    return left if isinstance(left, int) else None
+
+
+#: The number that stands for every argument: a prime, so that no other is a multiple of it by chance.
+_ANY = 97
 
 
 def is_argument(value: Value) -> TypeGuard[Unknown]:
