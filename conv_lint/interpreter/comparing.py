@@ -11,7 +11,7 @@ import libcst as cst
 from conv_lint import dims, maps
 from conv_lint.dims import Expr
 from conv_lint.interpreter import protocols
-from conv_lint.interpreter.journal import UNFILLED
+from conv_lint.interpreter.journal import OF_SHAPES, UNFILLED
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.namespace import registered
 from conv_lint.interpreter.objects import (
@@ -157,6 +157,8 @@ def _pinned(one: Unknown, two: Value) -> Value:
         return False
     if isinstance(two, (int, float, str, type(None), External, Class)) or is_member(two):
         return Condition(("==", one, two), "a comparison with an unknown value")
+    if isinstance(two, tuple) and two and all(isinstance(size, (int, Expr)) for size in two):
+        return Condition((OF_SHAPES, object()), "a comparison of shapes")
     return Condition(object(), "a comparison of unknown values")
 
 
@@ -181,7 +183,7 @@ def equal(machine: Machine, frame: Frame, left: Value, right: Value) -> Value:
             return False
         return all_of([equal(machine, frame, a, b) for a, b in zip(left, right)])
     if isinstance(left, Sizes) or isinstance(right, Sizes):
-        return Condition(object(), "a comparison of shapes")
+        return Condition((OF_SHAPES, object()), "a comparison of shapes")
     if isinstance(left, Instance) and isinstance(right, Instance):
         return left is right
     constants = (int, float, str, bytes, type(None), External, tuple)

@@ -42,6 +42,7 @@ def run_all(machine: Machine) -> dict[str, Value]:
     """Run everything that the file offers.  Returns the functions and classes that nothing in the file itself has used:
     what they are given is made up."""
     namespace = run_top_level(machine)
+    _doubt_ranks(machine)
     for node in definitions(machine.tree.module):
         value = namespace.frame.locals.get(node.name.value)
         if isinstance(node, cst.FunctionDef) and needs_nothing(node):
@@ -189,6 +190,19 @@ def run_top_level(machine: Machine) -> Namespace:
         machine.forget_pending(namespace.frame)
     machine.doubts = 0
     return namespace
+
+
+def _doubt_ranks(machine: Machine) -> None:
+    """Forget what was found at the top level only because a tensor of unknown rank (a picture, a wave) was taken
+    for a batch: taken for a single sample, the program has no fault."""
+    if not machine.findings or not machine.rank_was_assumed or machine.is_batched:
+        return
+    single = Machine(machine.tree, machine.project, machine.limits, inputs=machine.inputs, started=machine.started)
+    single.prefer_batched = False
+    run_top_level(single)
+    again, found = ({_what_and_where(f) for f in run.findings} for run in (single, machine))
+    if not single.strained and not single.stop and again <= found:
+        machine.findings[:] = [f for f in machine.findings if _what_and_where(f) in again]
 
 
 def _reset(machine: Machine) -> None:

@@ -33,6 +33,8 @@ from conv_lint.values import (
 ONLY_SOMETIMES = "has members only under a condition"
 #: The condition that a name is in a registry into which no file that was read has put anything.
 UNFILLED = "unfilled"
+#: A comparison of shapes of which not all is known.
+OF_SHAPES = "shapes"
 #: A choice among more alternatives than this is unknown.
 MAX_CHOICE_DEPTH = 4
 
@@ -359,7 +361,7 @@ def _join_tensors(condition: Condition | None, a: Tensor, b: Tensor) -> Tensor:
     shape, step = join_shapes(a.shape, b.shape), a.step
     if condition is not None and len(doubts) < MAX_DOUBTS and a.step is not None and b.step is not None:
         known = a if _tells_less(b, a) else b if _tells_less(a, b) else None
-        if known is not None and not _asks_for_rank(condition, b if known is a else a):
+        if known is not None and not (_asks_for_rank(condition, a) or _asks_for_rank(condition, b)):
             shape, step = known.shape, known.step
             doubts[condition if known is b else condition.inverse()] = None
         elif shape.rest is None or shape.known:
@@ -378,12 +380,24 @@ def _any_of(value: Unknown, other: Step) -> Tensor:
 
 
 def _asks_for_rank(condition: Condition, tensor: Tensor) -> bool:
-    """Does a condition ask how many dimensions the tensor itself has?  Then neither way is an exception."""
+    """Does a condition ask how many dimensions a tensor has?  Then neither way is an exception."""
     rest = tensor.shape.rest
     if rest is None or not isinstance(condition.key, tuple):
         return False
+    if condition.key[0] == OF_SHAPES or _may_be_ranks(condition.key):
+        return True
     own = dims.symbols(rest.count)
     return any(not own.isdisjoint(dims.symbols(size)) for size in condition.key if isinstance(size, dims.Expr))
+
+
+def _may_be_ranks(key: tuple[object, ...]) -> bool:
+    """May a comparison, ``dims > 4``, be one of the number of dimensions of something that is not known at all?"""
+    sizes = [size for size in key[1:] if isinstance(size, int)]
+    return len(key) == 3 and len(sizes) == 1 and 2 <= sizes[0] <= MOST_DIMENSIONS and any(map(is_mark, key))
+
+
+#: No tensor of a net for clips has more dimensions.
+MOST_DIMENSIONS = 5
 
 
 def _known_of(condition: Condition, doubts: dict[object, None], a: Dim, b: Dim) -> Dim:

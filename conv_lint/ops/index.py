@@ -54,7 +54,7 @@ def indexed(op: Op, input: Shape, index: Arg) -> tuple[Dim, ...]:
     """The shape of ``input[index]``."""
     parts = _parts(index)
     used = sum(map(_axes_used, parts))
-    if input.rest is not None and _names_all(parts):
+    if input.rest is not None and not input.rest.varies and _names_all(parts):
         input = op.require_rank(input, used)
     if input.rest is not None:
         return _of_unknown_rank(op, input, parts)
