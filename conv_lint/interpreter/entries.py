@@ -292,7 +292,7 @@ def _is_of_none(finding: Finding, made: set[object]) -> bool:
     """Is it of a block of which this run has made none, because ``n - 2`` of two rounds is none?"""
     scene = finding.scene
     block = scene.frame.self_value if isinstance(scene, Scene) else None
-    return isinstance(block, Instance) and isinstance(block.cls, Class) and block.cls not in made
+    return isinstance(block, Instance) and block.is_module and isinstance(block.cls, Class) and block.cls not in made
 
 
 #: Faults of what is no tensor, or has too few items or too many: a list that is only supposed to be one says nothing of

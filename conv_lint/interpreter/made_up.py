@@ -7,7 +7,6 @@ import re
 
 import libcst as cst
 
-from conv_lint import dims
 from conv_lint.interpreter import classes
 from conv_lint.interpreter.calls import FURTHER, Arguments, call_with
 from conv_lint.interpreter.expressions import evaluate
@@ -41,11 +40,11 @@ def arguments_for(machine: Machine, frame: Frame, made: Class | None, function: 
 def _argument(machine: Machine, frame: Frame, made: Class | None, init: Function, parameter: cst.Param) -> Value:
     name = parameter.name.value
     annotation = parameter.annotation.annotation if parameter.annotation is not None else None
-    if dotted(annotation) == "int":
-        number = dims.symbol(name, None)
-        for symbol in number.symbols:
+    if dotted(annotation) in ("int", "float"):
+        number = Unknown(f"the parameter {name}", name)
+        for symbol in number.size().symbols:
             symbol.is_number = True
-        return number
+        return number.size() if dotted(annotation) == "int" else number
     layer = _layer_class(machine, init, annotation, name)
     if layer is not None:
         machine.supposed = True

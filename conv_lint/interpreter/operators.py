@@ -109,6 +109,7 @@ def binary(
     sizes = as_sizes(left, right)
     if sizes is not None:
         return _arithmetic(name, *sizes)
+    left = _as_number(frame, name, left, right)
     if name in _REAL and all(map(_may_be_number, (left, right))):
         one, two = (v.size() if type(v) is Unknown else v for v in (left, right))
         if name not in ("truediv", "pow") and isinstance(one, (int, Expr)) and isinstance(two, (int, Expr)):
@@ -152,6 +153,19 @@ def _may_be_number(value: Value) -> bool:
     if type(value) is Unknown and value.size_ is not None:  # an argument that was used as a size
         return all(s.low is not None for s in value.size_.symbols)
     return isinstance(value, (int, float, Expr, Real)) and not isinstance(value, bool)
+
+
+def _as_number(frame: Frame, name: str, base: Value, power: Value) -> Value:
+    """An argument of which a constructor takes a root, ``(dim // heads) ** -0.5``: there, it is no tensor."""
+    in_init = frame.function is not None and frame.function.name == "__init__"
+    if not in_init or name != "pow" or not isinstance(power, float):
+        return base
+    size = base.size() if type(base) is Unknown and base.name != "?" else base
+    if isinstance(size, Expr):
+        for symbol in dims.symbols(size):
+            symbol.is_number = True
+        return size
+    return base
 
 
 def _real(name: str, left: Value, right: Value) -> Value:
@@ -295,11 +309,19 @@ def tensor_operator(
     what = tensors.to_rule(machine, other) if isinstance(other, (Instance, External)) else None
     if isinstance(what, NoTensor) or (isinstance(what, External) and what.name in ops.LAYERS):
         return _no_operand(machine, frame, node, name, what, left if isinstance(left, Tensor) else right)
+    left, right = _float_of(left), _float_of(right)
     if isinstance(left, Tensor):
         return tensors.call(machine, frame, node, f"torch.Tensor.__{'i' * in_place}{name}__", [left, right], {})
     if isinstance(left, (List, tuple)) and name == "add" and not isinstance(left, Tensor):
         return Unknown("a list added to a tensor")
     return tensors.call(machine, frame, node, f"torch.Tensor.__r{name}__", [right, left], {})
+
+
+def _float_of(value: Value) -> Value:
+    """An argument that is a number for sure, ``alpha: float``, as one."""
+    size = value.size_ if type(value) is Unknown else None
+    is_number = size is not None and all(symbol.is_number for symbol in size.symbols)
+    return Real(value.name, (size,)) if isinstance(value, Unknown) and is_number else value
 
 
 def _no_operand(
