@@ -295,9 +295,12 @@ def cancelled(a: Dim, b: Expr) -> tuple[Dim, Dim] | None:
     common = Counter(b.terms[0][0])
     for monomial, _ in a.terms:
         common &= Counter(monomial)
-    if not common or not all(isinstance(atom, Symbol) and (atom.low or 0) > 0 for atom in common):
+    if not all(isinstance(atom, Symbol) and (atom.low or 0) > 0 for atom in common):
+        common = Counter()
+    times = math.gcd(*(factor for _, factor in (*a.terms, *b.terms)))
+    if not common and times < 2:
         return None
-    one, two = ({tuple((Counter(m) - common).elements()): c for m, c in dim.terms} for dim in (a, b))
+    one, two = ({tuple((Counter(m) - common).elements()): c // times for m, c in dim.terms} for dim in (a, b))
     return _build(one), _build(two)
 
 
@@ -416,15 +419,38 @@ def _substitute_atom(atom: Atom, values: Mapping[Symbol, Dim]) -> Dim:
     return floordiv(substitute(atom.numerator, values), substitute(atom.denominator, values))
 
 
+def rejoined(size: Dim) -> Dim:
+    """The heads of an argument put together again, ``heads * (dim // heads)``, are ``dim``: it is written for a ``dim``
+    that ``heads`` divide."""
+    if not isinstance(size, Expr):
+        return size
+    total: Dim = 0
+    for monomial, factor in size.terms:
+        part = Expr(((monomial, factor),)) if monomial else factor
+        for atom in monomial:
+            others = exact_div(part, Expr((((atom,), 1),)))
+            if isinstance(atom, Floor) and others is not None and _argument_of(atom.numerator) is not None:
+                times = exact_div(others, atom.denominator)
+                part = times * atom.numerator if times is not None else part
+        total = total + part
+    return total
+
+
+def _argument_of(size: Dim) -> Symbol | None:
+    """The argument that a size is."""
+    symbol = next(iter(symbols(size)), None)
+    return symbol if symbol is not None and symbol.is_parameter and terms_of(size) == (((symbol,), 1),) else None
+
+
 def undivided(sizes: Sequence[Dim]) -> list[Dim]:
     """The sizes where each parameter that is divided is a multiple of what it is divided by, so that
-    ``heads * (dim // heads)`` is ``dim``; as they are where a parameter is divided in several ways."""
+    ``heads * (dim // heads)`` is ``dim``, and what divides is at least 1; as they are where a parameter is divided in
+    several ways."""
     divisors: dict[Symbol, Dim] = {}
     for size in sizes:
         for atom in (atom for monomial, _ in terms_of(size) for atom in monomial if isinstance(atom, Floor)):
-            numerator = atom.numerator
-            symbol = next(iter(symbols(numerator)), None)
-            if symbol is None or not symbol.is_parameter or terms_of(numerator) != (((symbol,), 1),):
+            symbol = _argument_of(atom.numerator)
+            if symbol is None:
                 return list(sizes)
             before, here = divisors.get(symbol, 1), atom.denominator
             if isinstance(before, int) and isinstance(here, int) and here > 0:
@@ -432,5 +458,6 @@ def undivided(sizes: Sequence[Dim]) -> list[Dim]:
             elif before not in (1, here):
                 return list(sizes)
             divisors[symbol] = here
-    known: dict[Symbol, Dim] = {symbol: divisor * unknown(1) for symbol, divisor in divisors.items()}
+    counts = {s: unknown(1) for divisor in divisors.values() for s in symbols(divisor) if s.is_parameter}
+    known = {**counts, **{symbol: substitute(by, counts) * unknown(1) for symbol, by in divisors.items()}}
     return [substitute(size, known) for size in sizes]

@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 
 from conv_lint import catalogue, dims
-from conv_lint.dims import Dim, divides, eq, product
+from conv_lint.dims import Dim, divides, eq, product, rejoined
 from conv_lint.ops.einops_pattern import (
     ELLIPSIS,
     REDUCTIONS,
@@ -272,7 +272,7 @@ def _multiplied(group: tuple[Axis, ...], sizes: Mapping[Axis, Dim], whole: Mappi
             total = size * total
     for i, axis in enumerate(left):
         total = sizes[axis] * total if i or total != 1 else sizes[axis]
-    return total
+    return rejoined(total)
 
 
 # einsum -----------------------------------------------------------------------------------------------------

@@ -148,16 +148,16 @@ def _hole(op: Op, left: Dim, right: Dim) -> tuple[bool | None, Dim]:
         return False, op.unknown(0)
     exact = dims.exact_div(left, right)
     if exact is not None:
-        return True, exact
-    return dims.divides(right, left), op.unknown(0)
+        return True, dims.rejoined(exact)
+    of_arguments = all(s.is_parameter for s in dims.symbols(left) | dims.symbols(right))
+    return dims.divides(right, left), dims.floordiv(left, right) if of_arguments else op.unknown(0)
 
 
 def _same(op: Op, left: Dim, right: Dim) -> bool | None:
     # A target size that may be -1 says nothing of the others.
     if any(s.low is None for s in dims.symbols(right)):
         return dims.eq(left, right)
-    # ``reshape(B, N, heads, C // heads)`` is written for a C that heads divide.
-    return False if dims.eq(*dims.undivided((left, right))) is False else op.equate(left, right)
+    return op.equate(left, right)
 
 
 def _is_flattening(have: Sequence[Dim], target: tuple[Dim, ...]) -> bool:
@@ -250,7 +250,7 @@ def flattened(op: Op, input: Shape, start_dim: object, end_dim: object) -> tuple
         op.fail(catalogue.permute_dims(problem=problem, source=op.origin(input)), "start_dim")
         raise CannotTell("start_dim after end_dim")
     stop = last + 1 if last != -1 else len(sizes)
-    return (*sizes[:first], dims.product(sizes[first:stop]), *sizes[stop:])
+    return (*sizes[:first], dims.rejoined(dims.product(sizes[first:stop])), *sizes[stop:])
 
 
 def _in_known_part(input: Shape, *axes: Dim) -> bool:

@@ -69,13 +69,14 @@ class Op:
     def equate(self, a: Dim, b: Dim) -> bool | None:
         """Compare two sizes that torch wants equal.  Where it cannot be told, they are taken as equal from here on.
 
-        A layer for nothing stands for an input that is not given in that configuration, and takes any.
+        A layer for nothing stands for an input that is not given in that configuration, and takes any.  ``C // heads``
+        is written for a ``C`` that ``heads`` divide.
         """
         answer = eq(a, b)
         if answer is False and (a == 0 or b == 0) and not (isinstance(a, int) and isinstance(b, int)):
             return None
         if answer is None:
-            if maps.differ_on_maps(a, b):
+            if maps.differ_on_maps(a, b) or eq(*dims.undivided((a, b))) is False:
                 return False
             self.fixes_batch(a, b)
             self.world.equate(a, b)
