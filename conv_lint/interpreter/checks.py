@@ -19,7 +19,7 @@ from conv_lint.interpreter.objects import Frame, Instance
 from conv_lint.interpreter.written import is_written, leaves_out
 from conv_lint.solving import divisors_near
 from conv_lint.tree import walk
-from conv_lint.values import List, Value
+from conv_lint.values import List, Tensor, Value
 
 #: Errors that say what is wrong with a number; others are answers, or say that something is not written yet.
 _SAYING = frozenset({"ValueError", "AssertionError", "RuntimeError", "TypeError", "Exception"})
@@ -99,7 +99,7 @@ def _report(
     if not all(_is_exact(machine, frame, test, values) for test in tests) or not values:
         return
     is_made_up = machine.by_default or frame.tree is not machine.tree
-    if is_made_up and not all(is_written(machine, frame, test) for test in tests):
+    if is_made_up and not all(is_written(machine, frame, t) or _is_of_results(machine, frame, t) for t in tests):
         return
     shown = ", ".join(f"{name}={_plain(value)!r}" for name, value in list(values.items())[:SHOWN])
     module = frame.self_value
@@ -148,6 +148,35 @@ def _is_exact(machine: Machine, frame: Frame, node: cst.CSTNode, values: dict[st
         case cst.Call(func=cst.Attribute(attr=cst.Name(value=name))) if name in _OF_A_SHAPE:
             return _is_constant_name(machine, frame, node, values)
     return False
+
+
+def _is_of_results(machine: Machine, frame: Frame, test: cst.BaseExpression) -> bool:
+    """Does a test ask for nothing but the shapes of what layers have made, ``x.dim() != 4``, whatever is given?"""
+    from conv_lint.interpreter.expressions import evaluate
+
+    if not isinstance(test, cst.Comparison):
+        return False
+    found = False
+    for side in (test.left, *(part.comparator for part in test.comparisons)):
+        if isinstance(side, cst.Integer):
+            continue
+        match side:
+            case cst.Call(func=cst.Attribute(value=asked, attr=cst.Name(value=name))) if name in _OF_A_SHAPE:
+                pass
+            case cst.Attribute(value=asked, attr=cst.Name(value="ndim" | "shape")):
+                pass
+            case cst.Subscript(value=cst.Attribute(value=asked, attr=cst.Name(value="shape"))):
+                pass
+            case cst.Call(func=cst.Name(value="len"), args=[cst.Arg(value=cst.Attribute(value=asked))]):
+                pass
+            case _:
+                return False
+        with machine.quiet():
+            tensor = machine.resolve(evaluate(machine, frame, asked))
+        if not isinstance(tensor, Tensor) or tensor.step is None or not tensor.step.parents:
+            return False
+        found = True
+    return found
 
 
 #: Methods of tensors, and ``torch.numel``, that say how large a tensor is and do nothing else.

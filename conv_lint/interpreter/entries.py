@@ -253,7 +253,7 @@ def supposing(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) 
         return
     before, notes = len(machine.findings), len(machine.notes)
     told: dict[object, list[Report]] = {}
-    machine.supposed = False
+    machine.supposed = machine.supposed_kinds = False
     for machine.rounds in ROUNDS:
         again, used = len(machine.findings), machine.used
         machine.used, machine.was_cut = set(), False
@@ -275,7 +275,9 @@ def supposing(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) 
     machine.rounds = None
     if machine.supposed:
         machine.findings[before:] = [
-            f for f in machine.findings[before:] if not (_hangs_on_kinds(f) or hangs_on_count(told[_what_and_where(f)]))
+            f
+            for f in machine.findings[before:]
+            if not _hangs_on_kinds(f, machine.supposed_kinds) and not hangs_on_count(told[_what_and_where(f)])
         ]
 
 
@@ -283,9 +285,12 @@ def _what_and_where(finding: Finding) -> tuple[object, ...]:
     return finding.code, finding.place.file.path, finding.position
 
 
-def _hangs_on_kinds(finding: Finding) -> bool:
-    """Is it of what a supposed list is or holds, or of a size of 0, which a number that nobody would give has made?"""
-    return finding.code in OF_KINDS or is_of_nothing(finding.report)
+def _hangs_on_kinds(finding: Finding, supposed: bool) -> bool:
+    """Is it of what a supposed list is or holds, or of a size of 0, which a number that nobody would give has made?
+
+    ``supposed``: more than numbers were supposed.
+    """
+    return finding.code in (OF_KINDS if supposed else OF_LISTS) or is_of_nothing(finding.report)
 
 
 def _is_of_none(finding: Finding, made: set[object]) -> bool:
@@ -295,9 +300,11 @@ def _is_of_none(finding: Finding, made: set[object]) -> bool:
     return isinstance(block, Instance) and block.is_module and isinstance(block.cls, Class) and block.cls not in made
 
 
+#: Faults of the items of lists and dicts, which may be as many as there are rounds.
+OF_LISTS = frozenset("CONV601 CONV602 CONV603 CONV604 CONV605".split())
 #: Faults of what is no tensor, or has too few items or too many: a list that is only supposed to be one says nothing of
 #: that.
-OF_KINDS = frozenset("CONV104 CONV114 CONV115 CONV116 CONV406 CONV601 CONV602 CONV603 CONV604 CONV605".split())
+OF_KINDS = OF_LISTS | frozenset("CONV104 CONV114 CONV115 CONV116 CONV406".split())
 
 
 def _isolated(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) -> bool:

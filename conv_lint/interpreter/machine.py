@@ -108,7 +108,8 @@ class Machine(Knowledge):
     that were constructed and the functions that have run; ``visiting``: what runs is another file, that uses this one.
     ``lengths``: of containers of which not all is known, by id and what is known.  ``wholes``: whole numbers that are
     made of ones with a point, by what these were computed from.  ``right_comments``: the lines whose comments have been
-    right at least once, by id.  ``was_cut``: an entry did not come to its end.  ``asked``: the names in the last
+    right at least once, by id.  ``supposed``: numbers that nobody gives were, and with ``supposed_kinds`` lists or
+    classes, too.  ``was_cut``: an entry did not come to its end.  ``asked``: the names in the last
     check of the checked code that failed.  ``of_defaults``: what was found of a class that was run with its own
     defaults.  ``samples``: the sizes that layers took for the number of samples.
     """
@@ -130,6 +131,7 @@ class Machine(Knowledge):
     refused: dict[int, object] = field(default_factory=dict)
     rounds: int | None = None
     supposed: bool = False
+    supposed_kinds: bool = False
     was_cut: bool = False
     muted: int = 0
     catching: int = 0

@@ -47,13 +47,13 @@ def _argument(machine: Machine, frame: Frame, made: Class | None, init: Function
         return number.size() if dotted(annotation) == "int" else number
     layer = _layer_class(machine, init, annotation, name)
     if layer is not None:
-        machine.supposed = True
+        machine.supposed = machine.supposed_kinds = True
         return External(layer)
     kind = _annotated(machine, init, annotation)
     if annotation is None and name in _CONFIGURATIONS:
         shared = machine.resolve(init.frame.namespace.get(name))
         if isinstance(shared, Dict) and not shared.open:
-            machine.supposed = True
+            machine.supposed = machine.supposed_kinds = True
             return Dict(_with_unknowns(shared.items, name))  # the one that the file itself reads under this name
         kind = made.find("config_class") if made is not None else MISSING
     if isinstance(kind, Class) and _needs_nothing(machine, kind):
@@ -62,7 +62,7 @@ def _argument(machine: Machine, frame: Frame, made: Class | None, init: Function
         except PythonRaise:
             value = None
         if isinstance(value, Instance):
-            machine.supposed = True  # a caller has reasons to give it another one
+            machine.supposed = machine.supposed_kinds = True  # a caller has reasons to give it another one
             value.attrs.update(_with_unknowns(value.attrs, name, flags=kind.kind == "dataclass"))
             return value
     return Unknown(f"the parameter {name}", name)

@@ -50,7 +50,7 @@ def _fixed(machine: Machine, found: Dim, wanted: int) -> Dim:
 
     fitting = list(takewhile(lambda value: not misses(value), dropwhile(misses, range(LARGEST))))
     if fitting:
-        _suppose(machine)
+        _suppose(machine, kinds=False)
         # ``n // 2`` rounds: an odd number in one of the runs, even ones in the others.
         machine.fix(symbol, fitting[-1 if machine.rounds == ROUNDS[1] else 0])
     return machine.size(found)
@@ -219,7 +219,7 @@ def hangs_on_count(told: Sequence[Report]) -> bool:
     ``torch.zeros(1, c, *[s // 2 for s in size])`` has as many dimensions as ``size`` has items; ``c`` times as many
     channels as there are branches are the two that the next layer takes, if there are two.
     """
-    if any(len({_lengths(report.facts[name]) for report in told}) > 1 for name in told[0].facts):
+    if any(len({_lengths(report, name) for report in told}) > 1 for name in told[0].facts):
         return True
     misses = [_miss(report) for report in told]
     if len(misses) < 2 or None in misses or misses[0] == misses[1]:
@@ -230,13 +230,18 @@ def hangs_on_count(told: Sequence[Report]) -> bool:
     return 0 in (2 * two - three, 3 * two - 2 * three)  # with one round, with none
 
 
-def _lengths(fact: object) -> object:
-    """How many dimensions a fact speaks of."""
+def _lengths(report: Report, name: str) -> object:
+    """How many dimensions, or items, a fact speaks of."""
+    fact = report.facts[name]
     if isinstance(fact, (Shape, tuple)):
         return tuple.__len__(fact)
+    if report.rule.code in OF_ITEMS:
+        return fact if isinstance(fact, int) else None
     return tuple(_COUNT.findall(fact)) if isinstance(fact, str) else None
 
 
+#: The faults that count items: so many numbers, so many values for so many names.
+OF_ITEMS = frozenset({"CONV104", "CONV406"})
 #: ``3 shifts``, ``names 3 dimensions``: counts of items in the words of a report.
 _COUNT = re.compile(r"\b\d+(?= (?:shifts|dimensions|numbers|names|values|pieces)\b)")
 
@@ -264,6 +269,7 @@ def _item(value: Unknown, index: int, shown: int) -> Value:
     return value.part(("item", index), lambda: Unknown(value.reason, f"{value.name}[{shown}]"))
 
 
-def _suppose(machine: Machine) -> None:
+def _suppose(machine: Machine, kinds: bool = True) -> None:
     machine.supposed = True
+    machine.supposed_kinds |= kinds
     machine.journal.memory.forget()  # what is remembered must not hang on it
