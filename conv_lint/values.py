@@ -231,6 +231,16 @@ class Apart(Unknown):
     __slots__ = ()
 
 
+class Dtype(Unknown):
+    """The dtype of a tensor, of which the ``kind`` is known at most: ``"float"``, ``"int"``, ``"bool"``."""
+
+    __slots__ = ("kind",)
+
+    def __init__(self, kind: str | None) -> None:
+        super().__init__("the dtype of a tensor")
+        self.kind = kind
+
+
 class NoTensor(Unknown):
     """What is no tensor for sure, as an argument of a rule: ``what`` it is, and how to ``fix`` it."""
 

@@ -27,7 +27,8 @@ from conv_lint.interpreter.objects import (
     is_member,
 )
 from conv_lint.interpreter.operators import as_sizes, tensor_operator
-from conv_lint.values import MAX_JOINED, Choice, Condition, Dict, External, Iter, List, Tensor, Unknown, Value
+from conv_lint.ops.unary import kind_of_dtype
+from conv_lint.values import MAX_JOINED, Choice, Condition, Dict, Dtype, External, Iter, List, Tensor, Unknown, Value
 
 
 def compare(
@@ -155,6 +156,9 @@ def _pinned(one: Unknown, two: Value) -> Value:
     """An unknown value compared with another: remembered, and pinned where it is a constant."""
     if one.reason == TYPE_OF_A_TENSOR and isinstance(two, External) and two.name.startswith("builtins."):
         return False
+    kinds = one.kind if isinstance(one, Dtype) else None, kind_of_dtype(two)
+    if None not in kinds and kinds[0] != kinds[1]:
+        return False  # ``ids.dtype == torch.float32``; which of the kind it is, is not known
     if isinstance(two, (int, float, str, type(None), External, Class)) or is_member(two):
         return Condition(("==", one, two), "a comparison with an unknown value")
     if isinstance(two, tuple) and two and all(isinstance(size, (int, Expr)) for size in two):

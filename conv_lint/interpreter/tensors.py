@@ -31,6 +31,7 @@ from conv_lint.values import (
     Apart,
     CannotTell,
     Choice,
+    Dtype,
     External,
     Iter,
     List,
@@ -441,8 +442,9 @@ def attribute(machine: Machine, frame: Frame, node: cst.CSTNode | None, base: Te
         return base
     if name in PROPERTIES:
         return call(machine, frame, node, f"torch.Tensor.{name}", [base], {})
+    if name == "dtype":
+        return Dtype(base.dtype)
     if name in (
-        "dtype",
         "device",
         "requires_grad",
         "is_cuda",

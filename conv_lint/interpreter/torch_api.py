@@ -43,6 +43,15 @@ def _parameter(c: Context, data: Value = None, requires_grad: Value = True, **mo
     return Tensor(any_shape("a parameter of something unknown"), parameter=True)
 
 
+@native("torch.nn.Embedding.from_pretrained", "torch.nn.EmbeddingBag.from_pretrained")
+def _from_pretrained(c: Context, embeddings: Value = None, *more: Value, **options: Value) -> Value:
+    """A layer with these vectors, a row each (torch.nn.Embedding.from_pretrained)."""
+    if not isinstance(embeddings, Tensor):
+        return Unknown("an embedding of unknown vectors")
+    sizes = (c.machine.peek(embeddings, axis) for axis in (0, 1))
+    return c.call(External(c.name.rpartition(".")[0]), *sizes)
+
+
 @native("torch.multiprocessing.spawn", "torch.multiprocessing.start_processes")
 def _spawn(c: Context, fn: Value, args: Value = (), nprocs: Value = 1, *more: Value, **options: Value) -> Value:
     """One process stands for all: ``fn(rank, *args)``."""

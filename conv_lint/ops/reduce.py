@@ -375,6 +375,14 @@ def size(op: Op, input: Shape, dim: Arg) -> Result:
     return Plain(input[op.axis(op.require_rank_from(input, 1), dim)])
 
 
+@shape_rule("torch.is_floating_point(input)", "Tensor.is_floating_point(input)")
+def is_floating_point(op: Op, input: Shape) -> Result:
+    """Are they numbers with a point?  Complex numbers, which are none, are not told apart from them."""
+    if input.dtype not in ("int", "bool"):
+        raise CannotTell("the dtype of a tensor")
+    return Plain(False)
+
+
 @shape_rule("Tensor.dim(input)", "Tensor.ndimension(input)")
 def dim_(op: Op, input: Shape) -> Result:
     """The number of dimensions."""
