@@ -418,7 +418,8 @@ def _run_function(
         with machine.doubting(), contextlib.suppress(PythonRaise):  # nobody may ask for the last of it
             run_body(machine, frame, suite(function.node.body))
         some = yields.items[:: len(yields.items) // MAX_SAMPLED + 1]
-        return Iter(yields.items, yields.open, each=yields.each or each_of(some))
+        items = yields.items if yields.items or not yields.open else [Unknown("what a generator yields")]
+        return Iter(items, yields.open, each=yields.each or each_of(some))
     contracts.hold(machine, frame, function)
     result = run_body(machine, frame, suite(function.node.body))
     contracts.hold_result(machine, frame, function, result)

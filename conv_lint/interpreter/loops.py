@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import libcst as cst
 
@@ -30,6 +30,9 @@ from conv_lint.values import (
     any_shape,
     is_mark,
 )
+
+if TYPE_CHECKING:
+    from conv_lint.interpreter.libraries import Context
 
 #: A loop with an unknown number of rounds is tried so often before what it changes is given up.
 WIDENINGS = 2
@@ -160,7 +163,9 @@ def for_each(machine: Machine, frame: Frame, node: cst.For, over: Value) -> Flow
             assign.assign(machine, frame, node.target, value)
             return _body(machine, frame, node.body)
 
-        return _unknown_rounds(machine, frame, one_round)
+        if machine.is_in_branch or not _has_some(machine, frame, node.iter, over):
+            return _unknown_rounds(machine, frame, one_round)
+        return _unknown_rounds(machine, frame, one_round, lambda: _surely(machine, one_round))
     began = machine.steps
     for number, item in _live(machine, over, items):
         if number in COSTLY:
@@ -317,26 +322,53 @@ def _end(machine: Machine, frame: Frame, orelse: cst.Else | None) -> Flow | None
     return execute_block(machine, frame, suite(orelse.body)) if orelse is not None else None
 
 
-def element_of(machine: Machine, frame: Frame, node: cst.CSTNode, over: Value) -> Callable[[], Value]:
-    """A maker of "some item" of a value whose items are not all known."""
-    from conv_lint.interpreter import tensors
+def _context(machine: Machine, frame: Frame, node: cst.CSTNode) -> Context:
     from conv_lint.interpreter.calls import Arguments
     from conv_lint.interpreter.libraries import Context
 
+    return Context(machine, frame, node, "", Arguments([]))
+
+
+def element_of(machine: Machine, frame: Frame, node: cst.CSTNode, over: Value) -> Callable[[], Value]:
+    """A maker of "some item" of a value whose items are not all known."""
+    from conv_lint.interpreter import tensors
+
     if isinstance(over, Tensor):
         return lambda: tensors.piece(machine, over, None)
-    context = Context(machine, frame, node, "", Arguments([]))
+    context = _context(machine, frame, node)
     if samples.of_each(context, over) is not None:
         return lambda: samples.of_each(context, over)
     reason = over.reason if isinstance(over, Unknown) else "runs over unknown items"
     return lambda: Unknown(reason)
 
 
-def _unknown_rounds(machine: Machine, frame: Frame, one_round: Callable[[], Flow | None]) -> Flow | None:
+def _has_some(machine: Machine, frame: Frame, node: cst.CSTNode, over: Value) -> bool:
+    """Is it a loader, a dataset or a generator?  Nobody loops over an empty one, as ``range(n)`` may be."""
+    if isinstance(over, Iter) and any(not isinstance(item, Expr) for item in over.items):
+        return True
+    return samples.of_each(_context(machine, frame, node), over) is not None
+
+
+def _surely(machine: Machine, one_round: Callable[[], Flow | None]) -> Flow | None:
+    """A round that is run for sure."""
+    machine.outermost += 1
+    try:
+        return one_round()
+    finally:
+        machine.outermost -= 1
+
+
+def _unknown_rounds(
+    machine: Machine,
+    frame: Frame,
+    one_round: Callable[[], Flow | None],
+    for_good: Callable[[], Flow | None] | None = None,
+) -> Flow | None:
     """A loop of which it is not known how often it runs.
 
     Silent rounds find out what it changes; that is joined with the state before until it is stable.  Then one round is
-    run for good and joined with the state of no round at all; where nothing is reported anyway, only if it may leave.
+    run for good (by ``for_good``) and joined with the state of no round at all; where nothing is reported anyway, only
+    if it may leave.
     """
     for attempt in range(WIDENINGS + 1):
         began = machine.steps
@@ -360,7 +392,7 @@ def _unknown_rounds(machine: Machine, frame: Frame, one_round: Callable[[], Flow
         if last:
             break
     again = Condition(object(), "one more round of a loop")
-    return _as_loop(machine, frame, machine.branch(frame, again, one_round, lambda: None))
+    return _as_loop(machine, frame, machine.branch(frame, again, for_good or one_round, lambda: None))
 
 
 def _as_loop(machine: Machine, frame: Frame, flow: Flow | None) -> Flow | None:
