@@ -138,6 +138,7 @@ def _names_all(parts: Sequence[Arg]) -> bool:
     ``[:, :, :h, :w]``?
 
     For a dimension that is kept as it is, behind all that changes, nobody writes a colon, nor a None in front of it.
+    ``[:, :, :, :w]`` may cut pictures or clips.
     """
     if not all(part is None or isinstance(part, slice) for part in parts):
         return False
@@ -147,7 +148,7 @@ def _names_all(parts: Sequence[Arg]) -> bool:
     whole = slice(None)
     if parts[-1:] == [whole]:
         return None in parts[1:]
-    return len(axes) > 3 and None not in parts and axes[:2] == [whole, whole]
+    return len(axes) > 3 and None not in parts and axes[:2] == [whole, whole] and axes[2] != whole
 
 
 def _shown(parts: Sequence[Arg]) -> str:
