@@ -64,6 +64,8 @@ class Shape(tuple[Dim, ...]):
 
     step: Step | None
     dtype: str | None
+    #: The whole number that a tensor or an array of one number holds, if it is known.
+    number: int | None = None
 
     def __new__(cls, sizes: Iterable[Dim], step: Step | None = None, dtype: str | None = None) -> Shape:
         self = super().__new__(cls, sizes)

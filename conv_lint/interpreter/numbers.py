@@ -126,6 +126,22 @@ def _differences(numbers: list[Any]) -> list[Any]:
     return [b - a for a, b in itertools.pairwise(numbers)]
 
 
+def _stacked(rows: list[Numbers], dim: int = 0) -> Numbers:
+    if dim != 0:
+        raise ValueError("another dimension")
+    return rows
+
+
+def _joined(rows: list[Numbers], dim: int = 0) -> Numbers:
+    return [number for row in _stacked(rows, dim) for number in row]
+
+
+def _turned(rows: Numbers) -> Numbers:
+    """The columns of rows; a vector is its own (torch.t)."""
+    is_matrix = bool(rows) and all(isinstance(row, list) for row in rows)
+    return list(map(list, zip(*rows))) if is_matrix else rows
+
+
 FUNCTIONS: dict[str, Callable[..., Numbers]] = {
     "add": _pairs(operator.add), "radd": _pairs(operator.add),
     "sub": _pairs(operator.sub), "rsub": _swapped(operator.sub),
@@ -145,5 +161,7 @@ FUNCTIONS: dict[str, Callable[..., Numbers]] = {
     "as_tensor": _each(lambda n: n), "diff": _differences, "cumsum": lambda n, dim=0: list(itertools.accumulate(n)),
     "amax": lambda n: max(_flat(n)), "amin": lambda n: min(_flat(n)),
     "max": lambda n: max(_flat(n)), "min": lambda n: min(_flat(n)),
+    "stack": _stacked, "cat": _joined, "concat": _joined, "concatenate": _joined, "t": _turned, "T": _turned,
+    "flatten": _flat, "ravel": _flat, "copy": _each(lambda n: n),
     "sum": lambda n, *_: sum(n), "prod": lambda n, *_: math.prod(n),
 }  # fmt: skip

@@ -54,8 +54,10 @@ def to_rule(machine: Machine, value: Value) -> Any:
     value = machine.resolve(value)
     match value:
         case Tensor():
-            shape = machine.shape(value.shape)
-            return Shape(tuple.__iter__(shape), value.step, value.dtype)
+            shape = Shape(tuple.__iter__(machine.shape(value.shape)), value.step, value.dtype)
+            only = value.numbers[0] if isinstance(value.numbers, list) and len(value.numbers) == 1 else value.numbers
+            shape.number = only if type(only) is int else None
+            return shape
         case Choice():
             if not _is_number(value):
                 return Unknown(value.reason)

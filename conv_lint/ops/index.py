@@ -261,6 +261,8 @@ def _bound(value: Arg) -> Arg:
     """A bound of a slice; an Ellipsis where it is not known."""
     if isinstance(value, Unknown):
         return value.size()
+    if isinstance(value, Shape) and value.number is not None:
+        return value.number
     return value if value is None or isinstance(value, (int, Expr)) else ...
 
 

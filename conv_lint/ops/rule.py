@@ -155,6 +155,8 @@ class Op:
             return int(value)
         if isinstance(value, (int, Expr)):
             return value
+        if isinstance(value, Shape) and value.number is not None:
+            return value.number
         if isinstance(value, (float, Real)):
             self._refuse(value, getattr(value, "text", value), catalogue.ROUND)
             return int(value) if isinstance(value, float) and value.is_integer() else self.unknown()
