@@ -96,7 +96,8 @@ def _bound(node: object, parameters: Sequence[str]) -> Iterator[tuple[str, cst.B
         if argument.star:
             return
         if argument.keyword is not None:
-            yield argument.keyword.value, argument.value
+            if argument.keyword.value in parameters:  # else it is the call of what calls: ``spawn(main, nprocs=n)``
+                yield argument.keyword.value, argument.value
         elif position < len(parameters):
             yield parameters[position], argument.value
 
