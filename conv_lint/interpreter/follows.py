@@ -26,9 +26,11 @@ def news(findings: Iterable[Finding]) -> list[Finding]:
     ratios: dict[object, object] = {}
     numbers: dict[object, frozenset[object]] = {}
     flat: set[int] = set()
+    small: set[int] = set()
     for finding in findings:
         pair = _pair(finding)
         follows = (is_dark(finding) and hangs_on(finding, failed)) or _lacks_the_same(finding, flat)
+        follows = follows or _is_of_too_small(finding, small)
         if not (pair in pairs or follows or _is_same_ratio(finding, ratios) or _is_repeated(finding, numbers)):
             kept.append(finding)
         failed.add(call(finding.scene))
@@ -48,6 +50,19 @@ def _lacks_the_same(finding: Finding, flat: set[int]) -> bool:
         return True
     flat |= {id(step) for step in finding.trail}
     return False
+
+
+def _is_of_too_small(finding: Finding, small: set[int]) -> bool:
+    """Is it about the heights or widths of maps of an image of which an earlier finding has said that it is too small?
+
+    ``small`` is added to.
+    """
+    images = {id(step) for step in steps(finding.trail) if not step.parents and tuple.__len__(step.shape) > 2}
+    if finding.report.rule is catalogue.kernel_too_large:
+        small |= images
+        return False
+    axis = finding.report.facts.get("axis")
+    return finding.report.rule in OF_JOINS and isinstance(axis, int) and axis > 1 and not images.isdisjoint(small)
 
 
 def _disagreeing(finding: Finding) -> frozenset[object]:
