@@ -101,6 +101,8 @@ def _before_it(input: Shape, takes: Dim) -> str | None:
         return "torch.flatten(x, 1) first"
     if len(input) == 1 and _lost_batch(input.step, input[0], takes):
         return "start_dim=1 in the flattening, which takes the batch too"
+    if len(input) == 2 and input[1] == 1 and eq(input[0], takes) is True:
+        return "x.squeeze(1), the features are a column, first"
     ranks = _ranks_before(input.step)
     if len(input) == 2 and len(ranks) > 1 and ranks[1] == 3 and eq(dims.product(input), takes) is True:
         return f"x.unsqueeze(0) first{ONE_IMAGE}"
