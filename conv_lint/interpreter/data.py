@@ -7,11 +7,12 @@ with channels, height and width) or a tensor ``(C, H, W)``.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-from conv_lint import catalogue, dims, loader_sizes
+from conv_lint import dims, loader_sizes
 from conv_lint.dims import Dim, Expr
 from conv_lint.finding import Step
-from conv_lint.interpreter import locate, protocols
+from conv_lint.interpreter import protocols
 from conv_lint.interpreter import tensors as pieces
 from conv_lint.interpreter.calls import call_method
 from conv_lint.interpreter.libraries import Context, native
@@ -78,14 +79,14 @@ def as_array(value: Value) -> Value:
     """``np.array(image)``: height, width and, unless it is gray, channels."""
     if not isinstance(value, Instance) or value.cls != PICTURE:
         return Unknown("an array of unknown data")
-    channels, height, width = _image(value) or (dims.unknown(1),) * 3
+    channels, height, width = image_of(value) or (dims.unknown(1),) * 3
     if not isinstance(channels, int):
         return Unknown("an array of an image with an unknown number of channels")
     sizes = (height, width) if channels == 1 else (height, width, channels)
     return Tensor(Shape(sizes), Step("the image", None, sizes), "int")
 
 
-def _image(value: Value) -> Image | None:
+def image_of(value: Value) -> Image | None:
     """Channels, height and width of an image, or of a tensor ``(C, H, W)``."""
     if isinstance(value, Instance) and value.cls == PICTURE:
         return value.attrs["channels"], value.attrs["height"], value.attrs["width"]  # type: ignore[return-value]
@@ -94,185 +95,13 @@ def _image(value: Value) -> Image | None:
     return None
 
 
-def _made(c: Context, like: Value, image: Image) -> Value:
+def made_like(c: Context, like: Value, image: Image, before: tuple[Any, ...] = ()) -> Value:
+    """A picture, or a tensor with further sizes ``before`` those of the image."""
     if isinstance(like, Tensor):
-        return Tensor(Shape(image), Step(c.name, c.place, image, (like.step,) if like.step else ()), like.dtype)
+        shape = Shape((*before, *image))
+        label, parents = c.name.rpartition(".")[2], (like.step,) if like.step else ()
+        return Tensor(shape, Step(label, c.place, tuple(shape.known), parents), like.dtype)
     return picture(*image)
-
-
-# transforms -------------------------------------------------------------------------------------------------
-
-
-def transform(*names: str) -> Callable[[Callable[..., Image | None]], Callable[..., Image | None]]:
-    """Register a transform of torchvision: from the image and the arguments of its construction to the new image."""
-
-    def register(rule: Callable[..., Image | None]) -> Callable[..., Image | None]:
-        for name in names:
-            for module in ("torchvision.transforms.", "torchvision.transforms.v2."):
-                native(module + name)(_constructor(rule))
-        return rule
-
-    return register
-
-
-def _constructor(rule: Callable[..., Image | None]) -> Callable[..., Value]:
-    def construct(made_by: Context, *args: Value, **kwargs: Value) -> Value:
-        def run(c: Context, value: Value = None, *more: Value) -> Value:
-            image = _image(value)
-            try:
-                out = rule(image, *args, **kwargs) if image is not None else None
-            except TypeError:  # arguments that are not understood
-                out = None
-            if image is None or out is None:
-                return Unknown(f"the result of {made_by.name}")
-            return _made(made_by, value, out)
-
-        return Native(made_by.name, run)
-
-    return construct
-
-
-@transform(
-    "RandomHorizontalFlip", "RandomVerticalFlip", "ColorJitter", "RandomErasing", "GaussianBlur", "RandomGrayscale",
-    "RandomInvert", "RandomPosterize", "RandomSolarize", "RandomAdjustSharpness", "RandomAutocontrast",
-    "RandomEqualize", "AutoAugment", "RandAugment", "TrivialAugmentWide", "AugMix", "RandomPerspective",
-    "RandomAffine", "ConvertImageDtype", "ToDtype", "RandomChannelPermutation", "ElasticTransform",
-)  # fmt: skip
-def _kept(image: Image, *values: Value, **more: Value) -> Image:
-    return image
-
-
-@transform("RandomRotation")
-def _rotated(image: Image, degrees: Value, *values: Value, expand: Value = False, **more: Value) -> Image | None:
-    return image if expand is False else None
-
-
-@transform("Resize")
-def _resized(image: Image, size: Value, *values: Value, max_size: Value = None, **more: Value) -> Image | None:
-    """One number is the shorter side; two are height and width."""
-    channels, height, width = image
-    pair = _pair(size)
-    if pair is not None and isinstance(size, (tuple, List)):
-        return channels, *pair
-    if pair is None or max_size is not None:
-        return None
-    short = pair[0]
-    if height is width or height == width:
-        return channels, short, short
-    if isinstance(height, int) and isinstance(width, int) and isinstance(short, int):
-        long = int(short * max(height, width) / min(height, width))
-        return (channels, long, short) if height > width else (channels, short, long)
-    return channels, dims.unknown(1), dims.unknown(1)
-
-
-def _pair(size: Value) -> tuple[Dim, Dim] | None:
-    """``224`` or ``(224, 200)`` as height and width."""
-    if isinstance(size, List) and not size.open:
-        size = tuple(size.items)
-    if isinstance(size, tuple) and len(size) == 2:
-        return as_size(size[0]), as_size(size[1])
-    if isinstance(size, tuple) and len(size) == 1:
-        size = size[0]
-    if isinstance(size, (int, Expr)) and not isinstance(size, bool):
-        return size, size
-    return None
-
-
-@transform("CenterCrop", "RandomResizedCrop")
-def _cropped(image: Image, size: Value, *values: Value, **more: Value) -> Image | None:
-    pair = _pair(size)
-    return (image[0], *pair) if pair is not None else None
-
-
-@transform("RandomCrop")
-def _random_crop(image: Image, size: Value, *values: Value, **more: Value) -> Image | None:
-    return _cropped(image, size)
-
-
-@transform("Pad")
-def _padded(image: Image, padding: Value, *values: Value, **more: Value) -> Image | None:
-    if not isinstance(padding, int):
-        return None
-    return image[0], image[1] + 2 * padding, image[2] + 2 * padding
-
-
-@transform("Grayscale")
-def _gray(image: Image, num_output_channels: Value = 1) -> Image | None:
-    return as_size(num_output_channels), image[1], image[2]
-
-
-@native("torchvision.transforms.ToTensor", "torchvision.transforms.PILToTensor", "torchvision.transforms.v2.ToTensor",
-        "torchvision.transforms.v2.ToImage", "torchvision.transforms.v2.PILToTensor")  # fmt: skip
-def _to_tensor(made_by: Context) -> Value:
-    return Native("ToTensor", _tensor_of)
-
-
-@native("torchvision.transforms.functional.to_tensor", "torchvision.transforms.functional.pil_to_tensor")
-def _tensor_of(c: Context, value: Value = None) -> Value:
-    """``(C, H, W)`` of an image, or of an array ``(H, W, C)`` or ``(H, W)``."""
-    image = _image(value) if isinstance(value, Instance) else None
-    if isinstance(value, Tensor) and value.shape.rest is None and len(value.shape) in (2, 3):
-        sizes = tuple(value.shape)
-        image = (sizes[2], sizes[0], sizes[1]) if len(sizes) == 3 else (1, sizes[0], sizes[1])
-    if image is None:
-        return Unknown("a tensor made from something unknown")
-    return Tensor(Shape(image), Step("ToTensor", c.place, image), "float")
-
-
-@native("torchvision.transforms.Compose", "torchvision.transforms.v2.Compose")
-def _compose(made_by: Context, transforms: Value) -> Value:
-    steps = items_of(made_by.machine, transforms)
-
-    def run(c: Context, value: Value = None, *more: Value) -> Value:
-        for step in steps if steps is not None else [Unknown("unknown transforms")]:
-            value = c.call(step, value)
-        return value
-
-    return Native("Compose", run)
-
-
-@native("torchvision.transforms.Lambda", "torchvision.transforms.v2.Lambda")
-def _lambda(made_by: Context, function: Value, *types: Value) -> Value:
-    return function
-
-
-@native("torchvision.transforms.RandomApply", "torchvision.transforms.RandomChoice",
-        "torchvision.transforms.RandomOrder")  # fmt: skip
-def _sometimes(made_by: Context, transforms: Value, *values: Value, **more: Value) -> Value:
-    """The image as it was, if each of the transforms leaves its size alone."""
-    steps = items_of(made_by.machine, transforms)
-
-    def run(c: Context, value: Value = None, *more: Value) -> Value:
-        before = _image(value)
-        after = [_image(c.call(step, value)) for step in steps or ()]
-        return value if steps is not None and all(one == before for one in after) else Unknown(made_by.name)
-
-    return Native("RandomApply", run)
-
-
-@native("torchvision.transforms.Normalize", "torchvision.transforms.v2.Normalize")
-def _normalize(made_by: Context, mean: Value, std: Value = None, inplace: Value = False) -> Value:
-    counts = [len(items) for v in (mean, std) if (items := items_of(made_by.machine, v)) is not None]
-
-    def run(c: Context, value: Value = None, *more: Value) -> Value:
-        image = _image(value)
-        if isinstance(value, Tensor) and image is not None:
-            for count in counts:
-                # In place: one number fits any number of channels, but three do not fit one channel.
-                if count != 1 and dims.eq(image[0], count) is False:
-                    _report(made_by, count, image[0])
-                    break
-        return value
-
-    return Native("Normalize", run)
-
-
-def _report(made_by: Context, count: int, channels: Dim) -> None:
-    report = catalogue.norm_size(
-        layer="Normalize", takes=count, what="channels", given=channels, fix=f"a mean and a std for {channels}"
-    )
-    if made_by.node is not None:
-        locate.report_at(made_by.machine, made_by.frame, made_by.node, report)
 
 
 # datasets ---------------------------------------------------------------------------------------------------

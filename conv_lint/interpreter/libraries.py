@@ -173,6 +173,7 @@ def call(machine: Machine, frame: Frame, node: cst.CSTNode | None, function: Ext
     import conv_lint.interpreter.summaries
     import conv_lint.interpreter.torch_api
     import conv_lint.interpreter.training
+    import conv_lint.interpreter.transforms
     import conv_lint.interpreter.type_tests  # noqa: F401
     from conv_lint.interpreter import faults, modules
 
