@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -341,13 +342,22 @@ def _varies(size: Dim) -> bool:
 
 
 def join_shapes(a: Shape, b: Shape) -> Shape:
-    """One shape that is either of two; of unknown rank where their ranks differ."""
+    """One shape that is either of two; of unknown rank where their ranks differ, but for what the two have at the end:
+    (B, T, 64, H, W) and (B, 64, H, W) are (..., 64, ?, ?)."""
     left, right = tuple(tuple.__iter__(a)), tuple(tuple.__iter__(b))
     if left == right:
         return a
     if len(left) != len(right) or a.rest is not b.rest:
-        return Shape((Rest("the number of dimensions differs between branches", varies=True),))  # type: ignore[arg-type]
+        count = min(len(left), len(right))
+        pairs = itertools.dropwhile(_differ, zip(left[len(left) - count :], right[len(right) - count :]))
+        rest: Any = Rest("the number of dimensions differs between branches", varies=True)
+        return Shape((rest, *(join_sizes(x, y) for x, y in pairs)))
     return Shape(tuple(join_sizes(x, y) for x, y in zip(left, right)), a.step, a.dtype)
+
+
+def _differ(sizes: tuple[Dim, Dim]) -> bool:
+    one, two = sizes
+    return isinstance(one, Rest) or isinstance(two, Rest) or not (one is two or one == two)
 
 
 #: A tensor of which nothing is known under more conditions than this is not known at all.
