@@ -179,3 +179,79 @@ nn.Conv2d(3, 8, 3)({batch})
 )
 def test_transforms_that_change_the_size(changes: str, batch: str, expected: list[str]) -> None:
     assert codes("import torch\n" + ALBUMENTATIONS.format(changes=changes, batch=batch)) == expected
+
+
+#: Functions of torchvision.transforms.functional on a tensor, whatever stands before its last three sizes.
+FUNCTIONS = [
+    "TF.normalize(x, [0.5] * 3, [0.5] * 3)",
+    "TF.hflip(x)",
+    "TF.adjust_brightness(x, 0.5)",
+    "TF.gaussian_blur(x, 3)",
+    "TF.rotate(x, 10)",
+    "TF.resize(x, [5, 6])",
+    "TF.resize(x, (5, 6), antialias=True)",
+    "TF.resize(x, 5)",
+    "TF.center_crop(x, 4)",
+    "TF.center_crop(x, [4, 3])",
+    "TF.crop(x, 1, 2, 5, 4)",
+    "TF.resized_crop(x, 1, 2, 5, 4, [7, 8])",
+    "TF.pad(x, 2)",
+    "TF.rgb_to_grayscale(x)",
+    "TF.rgb_to_grayscale(x, num_output_channels=3)",
+    "TF.hflip(img=x)",
+    "T.Resize((5, 6))(x)",
+    "T.CenterCrop(4)(x)",
+    "T.Grayscale()(x)",
+]
+
+
+@with_torchvision
+@pytest.mark.parametrize("call", FUNCTIONS)
+@pytest.mark.parametrize("sizes", [(3, 9, 10), (2, 3, 9, 10)])
+def test_functions_of_tensors_against_torchvision(call: str, sizes: tuple[int, ...]) -> None:
+    import torchvision.transforms.functional as functional
+
+    x = torch.rand(sizes)
+    real = tuple(eval(call, {"TF": functional, "T": transforms, "x": x}).shape)
+    script = f"""
+import torch
+import torchvision.transforms as T
+import torchvision.transforms.functional as TF
+x = torch.rand{sizes}
+"""
+    assert not codes(f"{script}y = {call}  # shape: {real}\n")
+    assert "CONV501" in codes(f"{script}y = {call}  # shape: {(*real[:-1], real[-1] + 1)}\n")
+
+
+def test_functions_of_an_input() -> None:
+    net = """
+import torchvision.transforms.functional as TF
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one = nn.Conv2d(3, 8, 3)
+        self.two = nn.Conv2d({takes}, 8, 3)
+
+    def forward(self, x):
+        return self.two(self.one(TF.resize(TF.normalize(x, [0.5], [0.5]), [64, 64])))
+"""
+    assert codes(net.format(takes=8)) == []
+    assert codes(net.format(takes=4)) == ["CONV201"]
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        ("yacs.config.CfgNode(new_allowed=True)", []),
+        ("yacs.config.CfgNode(init_dict={'widths': 8})", []),
+        ("yacs.config.CfgNode({'width': 8})", ["CONV602"]),
+        ("box.Box(width=8, box_dots=True)", ["CONV602"]),
+        ("box.Box(widths=8, box_dots=True)", []),
+    ],
+)
+def test_options_of_dicts_are_no_items(made: str, expected: list[str]) -> None:
+    script = f"import yacs.config, box\nfrom torch import nn\n\ncfg = {made}\nnn.Conv2d(3, cfg['widths'], 3)\n"
+    assert codes(script) == expected
