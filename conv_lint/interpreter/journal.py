@@ -374,7 +374,7 @@ def _join_tensors(condition: Condition | None, a: Tensor, b: Tensor) -> Tensor:
         if known is not None and not (_asks_for_rank(condition, a) or _asks_for_rank(condition, b)):
             shape, step = known.shape, known.step
             doubts[condition if known is b else condition.inverse()] = None
-        elif shape.rest is None or shape.known:
+        elif (shape.rest is None or shape.known) and tuple.__len__(a.shape) == tuple.__len__(b.shape):
             sizes = [
                 _known_of(condition, doubts, x, y) for x, y in zip(tuple.__iter__(a.shape), tuple.__iter__(b.shape))
             ]
