@@ -200,9 +200,9 @@ def _doubt_ranks(machine: Machine) -> None:
     single = Machine(machine.tree, machine.project, machine.limits, inputs=machine.inputs, started=machine.started)
     single.prefer_batched = False
     run_top_level(single)
-    again, found = ({_what_and_where(f) for f in run.findings} for run in (single, machine))
+    again, found = ({_what_and_where(f)[1:] for f in run.findings} for run in (single, machine))
     if not single.strained and not single.stop and again <= found:
-        machine.findings[:] = [f for f in machine.findings if _what_and_where(f) in again]
+        machine.findings[:] = [f for f in machine.findings if _what_and_where(f)[1:] in again]
 
 
 def _reset(machine: Machine) -> None:
