@@ -54,8 +54,10 @@ def check(machine: Machine, frame: Frame, node: cst.CSTNode | None, called: Valu
         _check_torch(machine, frame, node, called, arguments)
         return False
     function, is_bound = _function_of(machine, called)
+    if function is None:
+        return False
     is_certain = faults.is_certain(machine, frame)
-    if function is None or not (machine.catching or machine.visiting or is_certain):
+    if not (machine.catching or machine.visiting or is_certain):
         return False
     signature = _signature(function, is_bound)
     if signature.double_star and function.node.params.posonly_params:

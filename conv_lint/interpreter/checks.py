@@ -154,29 +154,32 @@ def _is_of_results(machine: Machine, frame: Frame, test: cst.BaseExpression) -> 
     """Does a test ask for nothing but the shapes of what layers have made, ``x.dim() != 4``, whatever is given?"""
     from conv_lint.interpreter.expressions import evaluate
 
-    if not isinstance(test, cst.Comparison):
-        return False
-    found = False
-    for side in (test.left, *(part.comparator for part in test.comparisons)):
-        if isinstance(side, cst.Integer):
-            continue
-        match side:
-            case cst.Call(func=cst.Attribute(value=asked, attr=cst.Name(value=name))) if name in _OF_A_SHAPE:
-                pass
-            case cst.Attribute(value=asked, attr=cst.Name(value="ndim" | "shape")):
-                pass
-            case cst.Subscript(value=cst.Attribute(value=asked, attr=cst.Name(value="shape"))):
-                pass
-            case cst.Call(func=cst.Name(value="len"), args=[cst.Arg(value=cst.Attribute(value=asked))]):
-                pass
-            case _:
-                return False
+    sides = [test.left, *(part.comparator for part in test.comparisons)] if isinstance(test, cst.Comparison) else []
+    sides = [side for side in sides if not isinstance(side, cst.Integer)]
+    for side in sides:
+        asked = _whose_shape(side)
+        if asked is None:
+            return False
         with machine.quiet():
             tensor = machine.resolve(evaluate(machine, frame, asked))
         if not isinstance(tensor, Tensor) or tensor.step is None or not tensor.step.parents:
             return False
-        found = True
-    return found
+    return bool(sides)
+
+
+def _whose_shape(node: cst.BaseExpression) -> cst.BaseExpression | None:
+    """``x`` of ``x.dim()``, ``x.ndim``, ``x.shape``, ``x.shape[1]`` and ``len(x.shape)``."""
+    match node:
+        case cst.Call(func=cst.Attribute(value=asked, attr=cst.Name(value=name))) if name in _OF_A_SHAPE:
+            return asked
+        case cst.Attribute(value=asked, attr=cst.Name(value="ndim" | "shape")):
+            return asked
+        case (
+            cst.Subscript(value=cst.Attribute() as shape)
+            | cst.Call(func=cst.Name(value="len"), args=[cst.Arg(value=cst.Attribute() as shape)])
+        ):
+            return _whose_shape(shape)
+    return None
 
 
 #: Methods of tensors, and ``torch.numel``, that say how large a tensor is and do nothing else.

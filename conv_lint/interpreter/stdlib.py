@@ -128,6 +128,8 @@ def _asdict(c: Context, target: Value) -> Value:
     return Dict(target.attrs, target.open) if isinstance(target, Instance) else Unknown("a dict of something unknown")
 
 
+#: What the argument is called that holds the items of such a dict.
+_CONTENTS = ("init_dict", "initial_dictionary", "content")
 #: Arguments of such dicts that are no items, by library.
 _OPTIONS_OF_DICTS = {
     "yacs": frozenset("init_dict key_list new_allowed".split()),
@@ -150,7 +152,7 @@ def _open_dict(c: Context, given: Value = None, /, *values: Value, **more: Value
     made = Instance(External(c.name))
     options = _OPTIONS_OF_DICTS.get(c.name.partition(".")[0], frozenset())
     items = Dict({name: value for name, value in more.items() if name not in options})
-    given = next((more[name] for name in ("init_dict", "initial_dictionary") if name in more.keys() & options), given)
+    given = next((more[name] for name in _CONTENTS if name in more.keys() & options), given)
     if more.get("new_allowed", False) is not False and "new_allowed" in options:
         items.open = "a dict that takes new keys"
     if isinstance(given, Dict):

@@ -232,7 +232,7 @@ def hangs_on_count(told: Sequence[Report]) -> bool:
 
 def _lengths(report: Report, name: str) -> object:
     """How many dimensions, or items, a fact speaks of."""
-    fact = report.facts[name]
+    fact = report.facts.get(name)  # not every report of a rule has all that another one tells
     if isinstance(fact, (Shape, tuple)):
         return tuple.__len__(fact)
     if report.rule.code in OF_ITEMS:
