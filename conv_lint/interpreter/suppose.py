@@ -237,7 +237,8 @@ def _lengths(report: Report, name: str) -> object:
         return tuple.__len__(fact)
     if report.rule.code in OF_ITEMS:
         return fact if isinstance(fact, int) else None
-    return tuple(_COUNT.findall(fact)) if isinstance(fact, str) else None
+    counts = _COUNT.findall(fact) if isinstance(fact, str) else []
+    return tuple(counts) if counts else None
 
 
 #: The faults that count items: so many numbers, so many values for so many names.
