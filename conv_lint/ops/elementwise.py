@@ -37,6 +37,9 @@ def broadcast(op: Op, left: object, right: object) -> Shape:
         axis = fault.axis if first.rest or second.rest else fault.axis + count
         source = both_origins(op, (first, _within(first, fault.axis)), (second, _within(second, fault.axis)))
         facts = {"left": shown(first), "right": shown(second), "a": fault.a, "b": fault.b, "axis": axis}
+        lacked = lacking(first, second)
+        if lacked is not None:
+            facts["fix"] = f"{lacked[1]} behind the one of {render_any(lacked[0])}"
         op.fail(catalogue.broadcast(**facts, source=source), next((n for n in SECOND if n in op.args), None))
     new = without_in_place(op.label)
     if new is None or fault is not None or not outgrows(first, out):
@@ -74,6 +77,9 @@ class Mismatch:
 def fitted(op: Op, left: Shape, right: Shape) -> tuple[Shape, Mismatch | None]:
     """The shape that two tensors have together, or the left shape and the last sizes that do not fit."""
     left, right = _as_image(op, left, right), _as_image(op, right, left)
+    chance = _fits_by_chance(left, right)
+    if chance is not None:
+        return Shape(tuple.__iter__(left), left.step), chance
     rest = _rest(left, right)
     residual = left.rest is right.rest and len(left.known) == len(right.known)
     sizes: list[Dim] = []
@@ -88,6 +94,48 @@ def fitted(op: Op, left: Shape, right: Shape) -> tuple[Shape, Mismatch | None]:
         sizes.append(size)
     sizes.reverse()
     return Shape((rest, *sizes) if rest is not None else sizes, left.step), None  # type: ignore[arg-type]
+
+
+def lacking(left: Shape, right: Shape) -> tuple[Shape, str] | None:
+    """Of (N, C, H, W) and (N, C), (N,) or (C,): the one that lacks its last dimensions, and the index that gives
+    them."""
+    if left.rest is not None or right.rest is not None or len(left) == len(right):
+        return None
+    short, long = sorted((left, right), key=len)
+    missing = len(long) - len(short)
+    shared = [(one, other) for one, other in zip(short, long) if one != 1]
+    if not shared:
+        return None
+    if all(eq(one, other) for one, other in shared):
+        return short, f"[..., {', '.join(['None'] * missing)}]"
+    if len(short) == 1 and missing > 1 and eq(short[0], long[1]):
+        return short, f"[:, {', '.join(['None'] * (missing - 1))}]"
+    return None
+
+
+def _fits_by_chance(left: Shape, right: Shape) -> Mismatch | None:
+    """The last sizes that do not fit of a map and what lacks its last dimensions, but for an image of a chance size.
+
+    ``x * gate`` of (N, C, H, W) and (N, C) pairs the channels with the width.
+    """
+    lacked = lacking(left, right)
+    if lacked is None:
+        return None
+    short, long = lacked[0], right if lacked[0] is left else left
+    pairs = [(axis, short[axis], long[axis]) for axis in range(-1, -len(short) - 1, -1)]
+    if any(one == 1 or other == 1 or eq(one, other) for _, one, other in pairs):
+        return None
+    # The batch comes last of the pairs, and may be of one.
+    counted = pairs[:-1] if len(short) > 1 else pairs if isinstance(short[0], int) else []
+    for axis, one, other in counted:
+        if _is_extent(other) and not (isinstance(one, Expr) and one.symbols & other.symbols):
+            return Mismatch(*((one, other) if short is left else (other, one)), axis)
+    return None
+
+
+def _is_extent(size: Dim) -> TypeGuard[Expr]:
+    """Is it made of nothing but sizes of what is fed to the net?"""
+    return isinstance(size, Expr) and all(s.image or (s.given and not s.is_parameter) for s in size.symbols)
 
 
 def _as_image(op: Op, shape: Shape, other: Shape) -> Shape:
