@@ -26,6 +26,7 @@ from conv_lint.interpreter.swaps import of_another_rank, swapped
 from conv_lint.interpreter.upsampled import is_short, padded
 from conv_lint.interpreter.ways import Scene, Scope, size_at
 from conv_lint.ops.linear import ONE_IMAGE
+from conv_lint.ops.rearrange import DROP_LAST
 from conv_lint.ops.rule import origin
 from conv_lint.values import Tensor
 
@@ -235,7 +236,7 @@ class Made(Judge):
     def viewed(self) -> Finding | None:
         """A layer that makes other features than ``view(-1, features)`` says of its result."""
         target, trail = self.finding.report.facts.get("target"), self.finding.trail
-        if not isinstance(target, (tuple, list)) or not trail:
+        if not isinstance(target, (tuple, list)) or not trail or self.finding.report.facts.get("fix") == DROP_LAST:
             return None
         if len(target) == 2 and target[0] == -1 and isinstance(target[1], int):
             blame = of_a_producer(trail[0], -1, target[1], self.scene.frame, None)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from conv_lint import catalogue, dims
 from conv_lint.dims import Dim, Expr, eq
 from conv_lint.finding import Origin, Step
-from conv_lint.ops.batch import first_batch
+from conv_lint.ops.batch import first_batch, last_batch
 from conv_lint.ops.rule import Op
 from conv_lint.ops.strides import scattered
 from conv_lint.ops.table import Arg, Result, shape_rule
@@ -39,6 +39,9 @@ def like(input: Shape, sizes: Iterable[Dim | Rest]) -> Shape:
     """A shape of these sizes, of the same kind of numbers and with the same way as ``input``."""
     return Shape(sizes, input.step, input.dtype)  # type: ignore[arg-type]
 
+
+#: What to do where whole batches fit and the last one does not.
+DROP_LAST = "write drop_last=True in the loader"
 
 # view and reshape -------------------------------------------------------------------------------------------
 
@@ -105,11 +108,15 @@ def _filled(
         fits, hole = _hole(op, left, right)
     else:
         fits, hole = False if wrong else _same(op, left, right), op.unknown(0)
+    given: object = input if axis is None else f"dimension {axis} of {input!r}"
+    fix = "only one size can be -1" if len(holes) > 1 else _features_fix(op, have, target)
     if fits is None and not _fits_first_batch(op, left, right, holes):
         fits, have = False, tuple(map(first_batch, have))
+    elif fits is None and holes and dims.divides(last_batch(right), last_batch(left)) is False:
+        fits, have, left = False, tuple(map(last_batch, have)), last_batch(left)
+        given = f"the last batch, {Shape(map(last_batch, input))!r},"
+        fix = DROP_LAST
     if fits is False:
-        fix = "only one size can be -1" if len(holes) > 1 else _features_fix(op, have, target)
-        given = input if axis is None else f"dimension {axis} of {input!r}"
         whole, beside = dims.product(have), None
         if dims.render(whole) == "?" != dims.render(left):
             whole, beside = left, "beside the sizes that agree"
