@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
+from typing import TypeGuard
 
 from conv_lint.dims import Dim, Expr, Symbol
 
@@ -32,6 +34,22 @@ def differ_on_maps(a: Dim, b: Dim) -> bool:
                 return False
             seen = True
     return seen
+
+
+def is_extent(size: Dim) -> TypeGuard[Expr]:
+    """Is it made of nothing but sizes of what is fed to the net?"""
+    return isinstance(size, Expr) and all(s.image or (s.given and not s.is_parameter) for s in size.symbols)
+
+
+def is_width(size: Dim) -> bool:
+    """Is it a number of channels: one of more than one, or one that hangs on the parameters of the checked code?"""
+    return size > 1 if isinstance(size, int) else all(symbol.is_parameter for symbol in size.symbols)
+
+
+def has_channels_first(sizes: Sequence[Dim], takes: Dim) -> bool:
+    """Are they those of a map (N, C, H, W) for what takes C along the last dimension?  An image that is as wide as the
+    map has channels would fit by chance."""
+    return len(sizes) >= 4 and is_width(takes) and sizes[1] == takes and is_extent(sizes[-1])
 
 
 def _at(dim: Dim, value: int, known: dict[Dim, int]) -> int:

@@ -72,10 +72,19 @@ def _maker(step: Step) -> Step | None:
         scope = step.scope
         if isinstance(scope, Scope) and scope.op is not None and scope.op.name.rpartition(".")[2] in _MAKERS:
             return step
-        if not step.parents or step.made is not None:
+        if not step.parents or step.made is not None or (isinstance(scope, Scope) and _cuts(scope)):
             return None
         step = step.parents[0]
     return None
+
+
+def _cuts(scope: Scope) -> bool:
+    """Is it ``self.pe[: x.size(1)]``, which leaves as much whatever there is?"""
+    if scope.op is None or not scope.op.name.endswith(".__getitem__"):
+        return False
+    index = scope.op.args.get("index")
+    parts = index if isinstance(index, tuple) else (index,)
+    return any(isinstance(part, slice) and part.stop is not None for part in parts)
 
 
 def _sizes(node: cst.Call) -> Iterator[cst.BaseExpression]:

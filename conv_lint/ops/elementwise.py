@@ -6,6 +6,7 @@ Sizes are paired from the right; a size of 1 and a dimension that is missing str
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeGuard
@@ -37,9 +38,9 @@ def broadcast(op: Op, left: object, right: object) -> Shape:
         axis = fault.axis if first.rest or second.rest else fault.axis + count
         source = both_origins(op, (first, _within(first, fault.axis)), (second, _within(second, fault.axis)))
         facts = {"left": shown(first), "right": shown(second), "a": fault.a, "b": fault.b, "axis": axis}
-        lacked = lacking(first, second)
-        if lacked is not None:
-            facts["fix"] = f"{lacked[1]} behind the one of {render_any(lacked[0])}"
+        amiss = lacking(first, second) or _reordered(first, second)
+        if amiss is not None:
+            facts["fix"] = f"{amiss[1]} behind the one of {render_any(amiss[0])}"
         op.fail(catalogue.broadcast(**facts, source=source), next((n for n in SECOND if n in op.args), None))
     new = without_in_place(op.label)
     if new is None or fault is not None or not outgrows(first, out):
@@ -113,11 +114,44 @@ def lacking(left: Shape, right: Shape) -> tuple[Shape, str] | None:
     return None
 
 
-def _fits_by_chance(left: Shape, right: Shape) -> Mismatch | None:
-    """The last sizes that do not fit of a map and what lacks its last dimensions, but for an image of a chance size.
+def _reordered(left: Shape, right: Shape) -> tuple[Shape, str] | None:
+    """Of (N, L, E) and (L, 1, E), or (N, H, W, C) and (N, C, H, W): the one that has its dimensions in the other order,
+    and what puts them right."""
+    if left.rest is not None or right.rest is not None or len(left) != len(right):
+        return None
+    for held, other in sorted(((right, left), (left, right)), key=lambda pair: -pair[0].count(1)):
+        order = _order(held, other)
+        if order is not None:
+            swapped = [axis for axis, source in enumerate(order) if axis != source]
+            call = f"transpose({swapped[0]}, {swapped[1]})" if len(swapped) == 2 else f"permute{tuple(order)}"
+            return held, f".{call}"
+    return None
 
-    ``x * gate`` of (N, C, H, W) and (N, C) pairs the channels with the width.
+
+def _order(held: Shape, other: Shape) -> list[int] | None:
+    """The axes of ``held`` in the order of ``other``; what is left over is stretched."""
+    left = list(range(len(held)))
+    order: list[int | None] = []
+    for axis, size in enumerate(other):
+        same = sorted((a for a in left if eq(held[a], size)), key=lambda a: a != axis)
+        order.append(same[0] if same else None)
+        left = [a for a in left if not same or a != same[0]]
+    if any(source is None and size != 1 and held[left[0]] != 1 for source, size in zip(order, other)) or len(left) > 1:
+        return None
+    return [left[0] if source is None else source for source in order]
+
+
+def _fits_by_chance(left: Shape, right: Shape) -> Mismatch | None:
+    """The last sizes that do not fit of a map and what lacks its last dimensions, or has two in the other order, but
+    for an image of a chance size.
+
+    ``x * gate`` of (N, C, H, W) and (N, C) pairs the channels with the width, and ``x + y`` of (N, C, L) and (N, L, C)
+    with the length.
     """
+    if left.rest is not None or right.rest is not None:
+        return None
+    if len(left) == len(right):
+        return _fits_as_square(left, right)
     lacked = lacking(left, right)
     if lacked is None:
         return None
@@ -128,14 +162,22 @@ def _fits_by_chance(left: Shape, right: Shape) -> Mismatch | None:
     # The batch comes last of the pairs, and may be of one.
     counted = pairs[:-1] if len(short) > 1 else pairs if isinstance(short[0], int) else []
     for axis, one, other in counted:
-        if _is_extent(other) and not (isinstance(one, Expr) and one.symbols & other.symbols):
+        if maps.is_extent(other) and not (isinstance(one, Expr) and one.symbols & other.symbols):
             return Mismatch(*((one, other) if short is left else (other, one)), axis)
     return None
 
 
-def _is_extent(size: Dim) -> TypeGuard[Expr]:
-    """Is it made of nothing but sizes of what is fed to the net?"""
-    return isinstance(size, Expr) and all(s.image or (s.given and not s.is_parameter) for s in size.symbols)
+def _fits_as_square(left: Shape, right: Shape) -> Mismatch | None:
+    """The last sizes that do not fit of two tensors of the same sizes, of which one has the channels where the other has
+    a length."""
+    odd = [axis for axis, (a, b) in enumerate(zip(left, right)) if a != b]
+    if len(odd) < 2 or Counter(left) != Counter(right):
+        return None
+    for axis in reversed(odd):
+        a, b = left[axis], right[axis]
+        if any(maps.is_width(channels) and maps.is_extent(length) for channels, length in ((a, b), (b, a))):
+            return Mismatch(a, b, axis - len(left))
+    return None
 
 
 def _as_image(op: Op, shape: Shape, other: Shape) -> Shape:

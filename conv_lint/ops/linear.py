@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from conv_lint import catalogue, dims
+from conv_lint import catalogue, dims, maps
 from conv_lint.dims import Dim, eq
 from conv_lint.finding import CALL, Step
 from conv_lint.ops.rule import Op
@@ -43,7 +43,7 @@ def linear(op: Op, input: Shape, weight: Shape, bias: Arg) -> Result:
     if _batch_in_features(op, input) and isinstance(weight[-1], int):
         facts = {"takes": weight[-1], "given": catalogue.samples(input[-1]), "source": op.origin(input, -1)}
         op.fail(catalogue.input_features(**facts, fix=catalogue.BATCH_FIRST), CALL)
-    elif op.equate(input[-1], weight[-1]) is False:
+    elif maps.has_channels_first(input, weight[-1]) or op.equate(input[-1], weight[-1]) is False:
         fix = _wrong_features(op, input, weight[-1])
         if fix is not None and fix.startswith(_FLATTENS) and len(weight) == 2:
             return (input[0], weight[0])  # as it will be then
@@ -133,9 +133,10 @@ def _lost_batch(step: Step | None, given: Dim, takes: Dim) -> bool:
 
 
 def _ranks_before(step: Step | None) -> list[int | None]:
-    """The numbers of dimensions on the way back to the input; 0 where the dimensions were put in another order."""
+    """The numbers of dimensions on the way back to the input, which may be open; 0 where the dimensions were put in
+    another order."""
     ranks: list[int | None] = []
-    while step is not None:
+    while step is not None and (step.parents or step.shape or not ranks):
         shape = _sizes(step.shape)
         moved = step.label.startswith(("permute", "transpose", "movedim", "rearrange", "einsum"))
         ranks.append(0 if moved else None if any(isinstance(s, Rest) for s in shape) else len(shape))

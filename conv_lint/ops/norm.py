@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from conv_lint import catalogue, dims
+from conv_lint import catalogue, dims, maps
 from conv_lint.dims import Dim, divides, eq, render
 from conv_lint.finding import CONSTRUCTION, Report
 from conv_lint.ops.batch import last_batch
@@ -311,10 +311,16 @@ def layer_norm(op: Op, input: Shape, normalized_shape: Arg, weight: Arg, bias: A
         _check_parameter(op, "bias", bias, takes)
     input = op.trailing(input, len(takes))
     given = input[-len(takes) :]
-    answers = [op.equate(a, b) for a, b in zip(given, takes)]
+    if len(takes) == 1 and maps.has_channels_first(input, takes[0]):
+        answers: list[bool | None] = [False]
+    else:
+        answers = [op.equate(a, b) for a, b in zip(given, takes)]
     if False in answers:
         axis = answers.index(False) - len(takes)
-        op.fail(_layer_norm_report(op, input, given, takes, axis), "normalized_shape")
+        report = _layer_norm_report(op, input, given, takes, axis)
+        op.fail(report, "normalized_shape")
+        if str(report.facts.get("fix")).endswith(" first"):
+            return Shape((input[0], *input[2:], input[1]), input.step, input.dtype)  # as it will be then
     return input
 
 
