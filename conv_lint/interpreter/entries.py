@@ -13,29 +13,27 @@ import contextlib
 import re
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import libcst as cst
 
 from conv_lint import source
 from conv_lint.docstrings import examples
-from conv_lint.finding import Finding, Place, Report
+from conv_lint.finding import Place
+from conv_lint.interpreter import rounds
+from conv_lint.interpreter.attempts import attempt, note_end, reset, what_and_where
 from conv_lint.interpreter.calls import FURTHER, Arguments, call_with
-from conv_lint.interpreter.feed import OF_RANK, configured, feed
-from conv_lint.interpreter.journal import Facts, Journal
+from conv_lint.interpreter.feed import configured, feed
 from conv_lint.interpreter.machine import Machine, OutOfBudget, PythonRaise, TooLong
 from conv_lint.interpreter.made_up import arguments_for, instead_of
 from conv_lint.interpreter.modules import walk
 from conv_lint.interpreter.namespace import Namespace
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Inherited, Instance
 from conv_lint.interpreter.statements import execute
-from conv_lint.interpreter.suppose import ROUNDS, hangs_on_count
-from conv_lint.interpreter.tensors import is_of_nothing
-from conv_lint.interpreter.ways import Scene
 from conv_lint.tree import Tree, dotted
 from conv_lint.tree import walk as walk_tree
-from conv_lint.values import Choice, Condition, External, Tensor, Value, birth
+from conv_lint.values import Choice, External, Tensor, Value
 
 
 def run_all(machine: Machine) -> dict[str, Value]:
@@ -46,7 +44,7 @@ def run_all(machine: Machine) -> dict[str, Value]:
     for node in definitions(machine.tree.module):
         value = namespace.frame.locals.get(node.name.value)
         if isinstance(node, cst.FunctionDef) and needs_nothing(node):
-            _attempt(machine, node, partial(factory, machine, namespace.frame, node, value))
+            attempt(machine, node, partial(factory, machine, namespace.frame, node, value))
     for documented in [machine.tree.module, *definitions(machine.tree.module)]:
         _examples(machine, namespace, documented)
     late = _late(machine, namespace)
@@ -54,7 +52,7 @@ def run_all(machine: Machine) -> dict[str, Value]:
         if not isinstance(value, Instance) or not value.is_module or (late and _names(machine, value.cls) & late):
             continue
         if not any(m.called for _, m in walk(value)):
-            _attempt(machine, machine.tree.module, partial(feed, machine, namespace.frame, value))
+            attempt(machine, machine.tree.module, partial(feed, machine, namespace.frame, value))
     unused = {name: value for name, value in namespace.frame.locals.items() if _is_unused(machine, value)}
     unused = {name: value for name, value in unused.items() if not (late and _names(machine, value) & late)}
     classes = [name for name, value in unused.items() if isinstance(value, Class)]
@@ -62,12 +60,12 @@ def run_all(machine: Machine) -> dict[str, Value]:
         if not isinstance(value, Function) or value.tree is not machine.tree or value in machine.used:
             continue
         if any(_calls(value, name) for name in classes):
-            supposing(machine, value.node, partial(_factory_of, machine, namespace.frame, value))
+            rounds.supposing(machine, value.node, partial(_factory_of, machine, namespace.frame, value))
     _feed_classes(machine, namespace, unused, late)
     idle = [v for v in unused.values() if isinstance(v, Function) and v not in machine.used and _makes_layers(v)]
     for value in idle[:MOST_FUNCTIONS]:
         if value not in machine.used:
-            supposing(machine, value.node, partial(_factory_of, machine, namespace.frame, value))
+            rounds.supposing(machine, value.node, partial(_factory_of, machine, namespace.frame, value))
     return unused
 
 
@@ -111,7 +109,7 @@ def _feed_classes(machine: Machine, namespace: Namespace, unused: dict[str, Valu
             and (not _is_exercised(machine, value) or machine.models is not None or configured(machine, value.name))
         ):
             found = len(machine.findings)
-            supposing(machine, node, partial(feed_class, machine, namespace.frame, value))
+            rounds.supposing(machine, node, partial(feed_class, machine, namespace.frame, value))
             if _has_alternatives(value):
                 machine.findings[found:] = [f for f in machine.findings[found:] if f.code != "CONV113"]
             if node.name.value in unused and _has_own_defaults(value):
@@ -184,8 +182,8 @@ def run_top_level(machine: Machine) -> Namespace:
         try:
             execute(machine, namespace.frame, statement)
         except (PythonRaise, OutOfBudget, RecursionError) as error:
-            _reset(machine)
-            _note_end(machine, statement, error)
+            reset(machine)
+            note_end(machine, statement, error)
             machine.doubts = 1  # the program has ended; what follows lacks what it would have made
         machine.forget_pending(namespace.frame)
     machine.doubts = 0
@@ -200,136 +198,9 @@ def _doubt_ranks(machine: Machine) -> None:
     single = Machine(machine.tree, machine.project, machine.limits, inputs=machine.inputs, started=machine.started)
     single.prefer_batched = False
     run_top_level(single)
-    again, found = ({_what_and_where(f)[1:] for f in run.findings} for run in (single, machine))
+    again, found = ({what_and_where(f)[1:] for f in run.findings} for run in (single, machine))
     if not single.strained and not single.stop and again <= found:
-        machine.findings[:] = [f for f in machine.findings if _what_and_where(f)[1:] in again]
-
-
-def _reset(machine: Machine) -> None:
-    machine.muted = machine.catching = machine.doubts = 0
-    machine.journal.levels.clear()
-    machine.journal.left.clear()
-
-
-def _note_end(machine: Machine, node: cst.CSTNode, error: Exception) -> None:
-    """An entry that could not be run to its end says so among the notes: silence about it is no clean bill."""
-    machine.was_cut |= isinstance(error, OutOfBudget)
-    if not isinstance(error, PythonRaise) and not machine.visiting:
-        machine.note("the work allowed is used up: the rest was not checked", Place(machine.tree, node))
-
-
-def _attempt(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) -> None:
-    """Run one entry, undo what it changed, and keep the findings that do not hang on an assumed rank."""
-    before = len(machine.findings)
-    machine.entry = node if isinstance(node, (cst.FunctionDef, cst.ClassDef)) else None
-    machine.rank_was_assumed = machine.is_batched = machine.read_docstring = False
-    machine.batches, machine.samples = set(), set()
-    # What a model demands of its input is what it demands when it is used.
-    machine.training = Condition("training", "self.training") if machine.models is None else False
-    _isolated(machine, node, entry)
-    found = machine.findings[before:]
-    if found and machine.rank_was_assumed and not machine.is_batched:
-        machine.prefer_batched, machine.strained = False, False
-        with machine.longer():
-            raised = _isolated(machine, node, entry)
-        machine.prefer_batched = True
-        again = machine.findings[before + len(found) :]
-        del machine.findings[before:]
-        if again or raised or machine.strained:
-            machine.findings += found
-    if machine.read_docstring and any(f.code in OF_RANK for f in machine.findings[before:]):
-        found = machine.findings[before:]
-        machine.reads_docstrings = False
-        _isolated(machine, node, entry)
-        machine.reads_docstrings = True
-        seen = {(f.code, f.place.key) for f in machine.findings[before + len(found) :]}
-        machine.findings[before:] = [f for f in found if f.code not in OF_RANK or (f.code, f.place.key) in seen]
-
-
-def supposing(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) -> None:
-    """Run one entry with supposed numbers of rounds, and keep the findings that do not hang on them."""
-    if machine.models is not None:
-        _attempt(machine, node, entry)
-        return
-    before, notes = len(machine.findings), len(machine.notes)
-    told: dict[object, list[Report]] = {}
-    machine.supposed = machine.supposed_kinds = False
-    for machine.rounds in ROUNDS:
-        again, used = len(machine.findings), machine.used
-        machine.used, machine.was_cut = set(), False
-        with machine.longer() if again > before else contextlib.nullcontext():
-            _attempt(machine, node, entry)
-        made, machine.used = machine.used, used | machine.used
-        for what, report in {_what_and_where(f): f.report for f in machine.findings[again:]}.items():
-            told.setdefault(what, []).append(report)
-        if machine.rounds != ROUNDS[0]:
-            seen = {_what_and_where(f) for f in machine.findings[again:]}
-            old = machine.findings[before:again]
-            kept = [f for f in old if _what_and_where(f) in seen or (not machine.was_cut and _is_of_none(f, made))]
-            machine.findings[before:] = kept
-            for key in list(machine.notes)[notes:]:
-                del machine.notes[key]
-        notes = len(machine.notes)
-        if not machine.supposed or len(machine.findings) == before:
-            break
-    machine.rounds = None
-    if machine.supposed:
-        machine.findings[before:] = [
-            f
-            for f in machine.findings[before:]
-            if not _hangs_on_kinds(f, machine.supposed_kinds) and not hangs_on_count(told[_what_and_where(f)])
-        ]
-
-
-def _what_and_where(finding: Finding) -> tuple[object, ...]:
-    return finding.code, finding.place.file.path, finding.position
-
-
-def _hangs_on_kinds(finding: Finding, supposed: bool) -> bool:
-    """Is it of what a supposed list is or holds, or of a size of 0, which a number that nobody would give has made?
-
-    ``supposed``: more than numbers were supposed.
-    """
-    return finding.code in (OF_KINDS if supposed else OF_LISTS) or is_of_nothing(finding.report)
-
-
-def _is_of_none(finding: Finding, made: set[object]) -> bool:
-    """Is it of a block of which this run has made none, because ``n - 2`` of two rounds is none?"""
-    scene = finding.scene
-    block = scene.frame.self_value if isinstance(scene, Scene) else None
-    return isinstance(block, Instance) and block.is_module and isinstance(block.cls, Class) and block.cls not in made
-
-
-#: Faults of the items of lists and dicts, which may be as many as there are rounds.
-OF_LISTS = frozenset("CONV601 CONV602 CONV603 CONV604 CONV605".split())
-#: Faults of what is no tensor, or has too few items or too many: a list that is only supposed to be one says nothing of
-#: that.
-OF_KINDS = OF_LISTS | frozenset("CONV104 CONV114 CONV115 CONV116 CONV406".split())
-
-
-def _isolated(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) -> bool:
-    """Run one entry on facts and a journal of its own.  Returns whether the checked program raised."""
-    raised = False
-    _reset(machine)
-    machine.entry_start = machine.steps
-    machine.refused = {}
-    facts, journal, peeks, links = machine.facts, machine.journal, machine.peeks, machine.links
-    machine.facts, machine.journal, machine.peeks = Facts(), Journal(journal.memory), dict(peeks)
-    journal.memory.horizon = birth()
-    machine.links = {key: dict(sizes) for key, sizes in links.items()}
-    machine.journal.begin()
-    machine.outermost, machine.entry_born, machine.by_default = 1, birth(), False
-    try:
-        entry()
-    except (PythonRaise, OutOfBudget, RecursionError) as error:
-        raised = isinstance(error, PythonRaise)
-        _note_end(machine, node, error)
-        del machine.journal.levels[1:]
-    machine.journal.end()
-    machine.outermost, machine.by_default = 0, False
-    machine.facts, machine.journal, machine.peeks, machine.links = facts, journal, peeks, links
-    _reset(machine)
-    return raised
+        machine.findings[:] = [f for f in machine.findings if what_and_where(f)[1:] in again]
 
 
 # examples of docstrings -------------------------------------------------------------------------------------
@@ -341,7 +212,7 @@ def _examples(machine: Machine, namespace: Namespace, node: cst.Module | cst.Fun
     found, column = examples(text) if text else ("", 0)
     if found and _DOWNLOADS not in found:
         first = machine.tree.position(node.body.body[0] if not isinstance(node, cst.Module) else node.body[0])[0]
-        _attempt(machine, node, partial(_run_examples, machine, namespace, found, (first, column)))
+        attempt(machine, node, partial(_run_examples, machine, namespace, found, (first, column)))
     if isinstance(node, cst.ClassDef):
         for inner in node.body.body:
             if isinstance(inner, cst.FunctionDef):

@@ -284,4 +284,13 @@ def run_native(machine: Machine, frame: Frame, node: cst.CSTNode | None, functio
     if arguments.open:
         return machine.unknown(arguments.open, frame, node)
     machine.weigh(*arguments.args, *arguments.kwargs.values())
-    return function.run(Context(machine, frame, node, function.name, arguments), *arguments.args)
+    context = Context(machine, frame, node, function.name, arguments)
+    code = function.run.__code__
+    # The keywords that it names are bound to them; others it finds in its context.
+    named = code.co_varnames[1 : code.co_argcount] if arguments.kwargs else ()
+    try:
+        return function.run(context, *arguments.args, **{n: v for n, v in arguments.kwargs.items() if n in named})
+    except TypeError as error:
+        if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
+            raise  # not of the call itself
+        return machine.unknown(f"these arguments of {function.name}", frame, node)

@@ -109,8 +109,9 @@ class Machine(Knowledge):
     ``lengths``: of containers of which not all is known, by id and what is known.  ``wholes``: whole numbers that are
     made of ones with a point, by what these were computed from.  ``right_comments``: the lines whose comments have been
     right at least once, by id.  ``supposed``: numbers that nobody gives were, and with ``supposed_kinds`` lists or
-    classes, too.  ``was_cut``: an entry did not come to its end.  ``asked``: the names in the last
-    check of the checked code that failed.  ``of_defaults``: what was found of a class that was run with its own
+    classes, too.  ``lists``: how many items the supposed lists have, by what they are the argument of, and
+    ``given_lists`` how many they are to have.  ``was_cut``: an entry did not come to its end.  ``asked``: the names in
+    the last check of the checked code that failed.  ``of_defaults``: what was found of a class that was run with its own
     defaults.  ``samples``: the sizes that layers took for the number of samples.
     """
 
@@ -132,6 +133,8 @@ class Machine(Knowledge):
     rounds: int | None = None
     supposed: bool = False
     supposed_kinds: bool = False
+    lists: dict[str, int] = field(default_factory=dict)
+    given_lists: dict[str, int] = field(default_factory=dict)
     was_cut: bool = False
     muted: int = 0
     catching: int = 0

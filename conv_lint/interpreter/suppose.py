@@ -198,7 +198,9 @@ def items(machine: Machine, value: Value) -> Value:
     if machine.rounds is None or not is_argument(value):
         return value
     unknown: Unknown = value
-    count = machine.rounds + 1
+    kind = _INDEX.sub("[]", unknown.name)
+    given = machine.given_lists.get(kind, machine.given_lists.get(ALL_LISTS))
+    count = machine.lists[kind] = given if given is not None else machine.rounds + 1
     made: list[Value] = []
     known: dict[Unknown, Value] = {}
     for index in range(count):
@@ -211,6 +213,12 @@ def items(machine: Machine, value: Value) -> Value:
     machine.journal.touch(machine.facts)
     machine.facts.values = {**machine.facts.values, **known, unknown: List(made)}
     return machine.resolve(unknown)
+
+
+#: What stands for the lists that have no number of items of their own.
+ALL_LISTS = "*"
+#: The place of an item in a list of a supposed length: what is said of one such list is said of all.
+_INDEX = re.compile(r"\[-?\d+\]")
 
 
 def hangs_on_count(told: Sequence[Report]) -> bool:

@@ -90,7 +90,10 @@ def _defines(value: Instance, cls: Class, name: str) -> bool | None:
     bases = [_class_named(base.name) for base in cls.library_bases()]
     if last == "Collection" or kind is None or None in bases:
         return None
-    return any(issubclass(base, kind) for base in (object, *bases) if base is not None)
+    try:
+        return any(issubclass(base, kind) for base in (object, *bases) if base is not None)
+    except TypeError:  # typing.Sequence is no class
+        return None
 
 
 def _asked_of_python(value: Value, name: str) -> bool | None:

@@ -18,7 +18,7 @@ from functools import partial
 import libcst as cst
 
 from conv_lint.importers import File, Importers
-from conv_lint.interpreter import entries
+from conv_lint.interpreter import entries, rounds
 from conv_lint.interpreter.machine import Machine, OutOfBudget, PythonRaise, TooLong
 from conv_lint.interpreter.namespace import Namespace, load
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Function
@@ -171,7 +171,7 @@ def _run(machine: Machine, use: Use, wanted: dict[str, Value], points: Counter[s
     else:
         entry = partial(_as_program, machine, use.namespace, tree)
     before, machine.used = machine.used, set()
-    entries.supposing(machine, machine.tree.module, partial(_briefly, machine, entry))
+    rounds.supposing(machine, machine.tree.module, partial(_briefly, machine, entry))
     used = {name for name, value in wanted.items() if value in machine.used}
     points.update(dict.fromkeys(used, worth))
     machine.used |= before

@@ -163,13 +163,13 @@ def _fits_by_chance(left: Shape, right: Shape) -> Mismatch | None:
     counted = pairs[:-1] if len(short) > 1 else pairs if isinstance(short[0], int) else []
     for axis, one, other in counted:
         if maps.is_extent(other) and not (isinstance(one, Expr) and one.symbols & other.symbols):
-            return Mismatch(*((one, other) if short is left else (other, one)), axis)
+            return Mismatch(one, other, axis) if short is left else Mismatch(other, one, axis)
     return None
 
 
 def _fits_as_square(left: Shape, right: Shape) -> Mismatch | None:
-    """The last sizes that do not fit of two tensors of the same sizes, of which one has the channels where the other has
-    a length."""
+    """The last sizes that do not fit of two tensors of the same sizes, of which one has its channels where the other
+    has a length."""
     odd = [axis for axis, (a, b) in enumerate(zip(left, right)) if a != b]
     if len(odd) < 2 or Counter(left) != Counter(right):
         return None
