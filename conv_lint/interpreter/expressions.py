@@ -12,6 +12,7 @@ import libcst as cst
 
 from conv_lint.dims import Expr, eq
 from conv_lint.interpreter import attributes, comparing, kinds, operators, suppose
+from conv_lint.interpreter.branches import one_for_each_layer
 from conv_lint.interpreter.journal import each_of
 from conv_lint.interpreter.machine import Flow, Machine, PythonRaise
 from conv_lint.interpreter.namespace import LazyImport
@@ -213,6 +214,8 @@ def _rounds(machine: Machine, frame: Frame, node: Any, loop: cst.CompFor, out: l
     further: Gap | None = None
     if isinstance(over, (List, Iter)) and over.open == FURTHER:  # of a call that nobody makes
         items, further = over.items, Gap(FURTHER)
+    if items is None:
+        items = one_for_each_layer(machine, frame, over, loop, node)
     if not items and machine.by_default and isinstance(over, Instance) and over.is_container:
         items = None  # of an ensemble that is fitted first
     if items is None or len(items) > machine.limits.rounds:

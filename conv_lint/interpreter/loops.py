@@ -9,6 +9,7 @@ import libcst as cst
 
 from conv_lint.dims import Expr
 from conv_lint.interpreter import assign, kinds, samples, suppose
+from conv_lint.interpreter.branches import one_for_each_layer
 from conv_lint.interpreter.journal import join_states
 from conv_lint.interpreter.machine import Flow, Machine, PythonRaise
 from conv_lint.interpreter.objects import Class, Frame, Instance, InstanceState
@@ -150,6 +151,8 @@ def for_each(machine: Machine, frame: Frame, node: cst.For, over: Value) -> Flow
             lambda: for_each(machine, frame, node, machine.resolve(chosen.other)),
         )
     items = items_of(machine, over)
+    if items is None:
+        items = one_for_each_layer(machine, frame, over, node, node.body)
     if items is None or len(items) > machine.limits.rounds:
         kinds.refuse_iterating(machine, frame, node.iter, over)
         element = element_of(machine, frame, node.iter, over)

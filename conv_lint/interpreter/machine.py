@@ -111,8 +111,8 @@ class Machine(Knowledge):
     right at least once, by id.  ``supposed``: numbers that nobody gives were, and with ``supposed_kinds`` lists or
     classes, too.  ``lists``: how many items the supposed lists have, by what they are the argument of, and
     ``given_lists`` how many they are to have.  ``was_cut``: an entry did not come to its end.  ``asked``: the names in
-    the last check of the checked code that failed.  ``of_defaults``: what was found of a class that was run with its own
-    defaults.  ``samples``: the sizes that layers took for the number of samples.
+    the last check of the checked code that failed.  ``of_defaults``: what was found of a class that was run with its
+    own defaults.  ``samples``: the sizes that layers took for the number of samples.
     """
 
     tree: Tree
