@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from typing import TypeGuard
+from collections.abc import Iterable
+from typing import Any, TypeGuard
 
 from conv_lint.dims import Dim, Expr, Symbol
 
@@ -46,10 +46,12 @@ def is_width(size: Dim) -> bool:
     return size > 1 if isinstance(size, int) else all(symbol.is_parameter for symbol in size.symbols)
 
 
-def has_channels_first(sizes: Sequence[Dim], takes: Dim) -> bool:
-    """Are they those of a map (N, C, H, W) for what takes C along the last dimension?  An image that is as wide as the
-    map has channels would fit by chance."""
-    return len(sizes) >= 4 and is_width(takes) and sizes[1] == takes and is_extent(sizes[-1])
+def has_channels_first(shape: Iterable[object], takes: Dim) -> bool:
+    """Is it that of a map (N, C, H, W) for what takes C along the last dimension?  An image that is as wide as the map
+    has channels would fit by chance."""
+    sizes: list[Any] = list(shape)
+    is_known = len(sizes) >= 4 and isinstance(sizes[0], (int, Expr))
+    return is_known and is_width(takes) and sizes[1] == takes and is_extent(sizes[-1])
 
 
 def _at(dim: Dim, value: int, known: dict[Dim, int]) -> int:

@@ -64,11 +64,24 @@ def swapaxes(op: Op, input: Shape, axis0: Arg, axis1: Arg) -> Result:
 
 
 def _swapped(op: Op, input: Shape, first: tuple[object, str], second: tuple[object, str]) -> Shape:
+    if input.rest is not None and input.known:
+        input = _of_swappable(op, input, first[0], second[0])
     i, j = op.axis(input, *first), op.axis(input, *second)
     sizes = list(tuple.__iter__(input))
     if sizes:
         sizes[i], sizes[j] = sizes[j], sizes[i]
     return like(input, sizes)
+
+
+def _of_swappable(op: Op, input: Shape, first: object, second: object) -> Shape:
+    """An input of unknown rank with the dimensions that change places: those that are counted from the right it must
+    have.  ``transpose(1, 2)`` of known features is that of (N, L, E), unless something speaks for one rank more."""
+    if not isinstance(first, int) or not isinstance(second, int):
+        return input
+    if first < 0 and second < 0:
+        return op.trailing(input, -min(first, second))
+    is_open = input.rest is not None and not input.rest.varies and len(input.known) < 3
+    return op.require_rank(input, 4, 3) if {first, second} == {1, 2} and is_open else input
 
 
 @shape_rule("torch.t(input)", "Tensor.t(input)")

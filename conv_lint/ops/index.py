@@ -295,15 +295,24 @@ def _of_unknown_rank(op: Op, input: Shape, parts: Sequence[Arg]) -> tuple[Dim, .
     known, reason = list(input.known), input.rest.reason
     used = sum(map(_axes_used, right))
     if used > len(known) or not all(p is None or isinstance(p, slice) or _is_number(p) for p in right):
-        raise CannotTell(reason)
+        return (Rest(reason), *_untouched(known, parts, reason))  # type: ignore[arg-type]
     cut = len(known) - used
     tail = _applied(op, Shape(known[cut:], input.step), right)
     if not left:
         return (input.rest, *known[:cut], *tail)  # type: ignore[arg-type]
-    kept = (*known[sum(map(_axes_used, left)) : cut], *tail)
-    if not kept:
-        raise CannotTell(reason)
+    kept = (*known[sum(map(_axes_used, left)) : cut], *tail) or _untouched(known, parts, reason)
     return (Rest(reason), *kept)  # type: ignore[arg-type]
+
+
+def _untouched(known: Sequence[Dim], parts: Sequence[Arg], reason: str) -> Sequence[Dim]:
+    """The last of the known sizes, where the last parts keep whole dimensions, ``[:, 0, :]``: those are the last ones,
+    or there are others behind them that are kept as well."""
+    whole = 0
+    while whole < len(parts) and parts[-1 - whole] == slice(None):
+        whole += 1
+    if not known or not whole:
+        raise CannotTell(reason)
+    return known[-whole:]
 
 
 # gathering --------------------------------------------------------------------------------------------------

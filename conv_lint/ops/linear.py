@@ -43,7 +43,7 @@ def linear(op: Op, input: Shape, weight: Shape, bias: Arg) -> Result:
     if _batch_in_features(op, input) and isinstance(weight[-1], int):
         facts = {"takes": weight[-1], "given": catalogue.samples(input[-1]), "source": op.origin(input, -1)}
         op.fail(catalogue.input_features(**facts, fix=catalogue.BATCH_FIRST), CALL)
-    elif maps.has_channels_first(input, weight[-1]) or op.equate(input[-1], weight[-1]) is False:
+    elif maps.has_channels_first(tuple.__iter__(input), weight[-1]) or op.equate(input[-1], weight[-1]) is False:
         fix = _wrong_features(op, input, weight[-1])
         if fix is not None and fix.startswith(_FLATTENS) and len(weight) == 2:
             return (input[0], weight[0])  # as it will be then

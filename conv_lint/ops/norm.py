@@ -311,7 +311,7 @@ def layer_norm(op: Op, input: Shape, normalized_shape: Arg, weight: Arg, bias: A
         _check_parameter(op, "bias", bias, takes)
     input = op.trailing(input, len(takes))
     given = input[-len(takes) :]
-    if len(takes) == 1 and maps.has_channels_first(input, takes[0]):
+    if len(takes) == 1 and maps.has_channels_first(tuple.__iter__(input), takes[0]):
         answers: list[bool | None] = [False]
     else:
         answers = [op.equate(a, b) for a, b in zip(given, takes)]
