@@ -31,6 +31,15 @@ LONGER = 1.5
 UNDECIDED_CALLS = 2
 
 
+def _is_of_an_extent(condition: Condition) -> bool:
+    """Is an image asked for one certain height or width, ``h.shape[-1] in self.resolutions``?  What hangs on that is
+    made for images of another size too."""
+    match condition.key:
+        case ("size==", Expr() as size, int()):
+            return all(symbol.image or not symbol.given for symbol in size.symbols)
+    return False
+
+
 def _is_of_a_factory(frame: Frame, condition: Condition) -> bool:
     """Does a function ask for a name that its callers give, ``if norm == "batch"``, and nobody has given one?"""
     if frame.function is None or frame.self_value is not None or frame.call is None:
@@ -352,7 +361,8 @@ class Machine(Knowledge):
         def side(alternative: Value) -> Callable[[], Flow]:
             return lambda: Flow("value", use(self.resolve(alternative)))
 
-        flow = self.branch(frame, value.condition, side(value.then), side(value.other))
+        condition = value.condition.of_an_offer() if _is_of_an_extent(value.condition) else value.condition
+        flow = self.branch(frame, condition, side(value.then), side(value.other))
         return flow.value if flow else None
 
     @contextmanager
