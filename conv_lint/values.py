@@ -226,6 +226,15 @@ class Real(Unknown):
         )
 
 
+class Drawn(Unknown):
+    """A random number of [0, 1)."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__("a random number")
+
+
 class Apart(Unknown):
     """Something that is not known and that no shape depends on: an optimizer, a device, a clock.  Nothing is noted of
     what is done with it."""

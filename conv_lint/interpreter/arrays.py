@@ -5,8 +5,9 @@ from __future__ import annotations
 from conv_lint.dims import Expr
 from conv_lint.interpreter.data import as_array
 from conv_lint.interpreter.libraries import Context, native
+from conv_lint.interpreter.objects import BoundMethod, Class, Function, Instance, Native
 from conv_lint.interpreter.sequences import items_of
-from conv_lint.values import External, Iter, List, Tensor, Unknown, Value, any_shape
+from conv_lint.values import Drawn, External, Iter, List, Tensor, Unknown, Value, any_shape
 
 
 @native("numpy.linspace", "numpy.arange")
@@ -24,6 +25,8 @@ def _array(c: Context, value: Value = (), **more: Value) -> Value:
         return value
     if isinstance(value, range):
         return c.call_torch("torch.arange", len(value))
+    if _holds_objects(c, value):
+        return Unknown("an array of objects")
     return c.call_torch("torch.tensor", value) if isinstance(value, (List, tuple)) else as_array(value)
 
 
@@ -39,7 +42,7 @@ def _sized(c: Context, *values: Value, **more: Value) -> Value:
     if size is None and drawn and len(values) > 2:
         size = values[2]
     if size is None:
-        return Unknown("a random number")
+        return Unknown("a random number") if drawn else Drawn()
     dtype = more.get("dtype", External("torch.int64") if last == "randint" else None)
     if any(_is_object(v) for v in (dtype, *values[1:])) or (last == "full" and None in values[1:2]):
         return Unknown("an array of any objects")
@@ -50,9 +53,18 @@ def _is_object(dtype: Value) -> bool:
     return dtype in ("object", "O") or (isinstance(dtype, External) and dtype.name.endswith((".object", ".object_")))
 
 
+def _holds_objects(c: Context, values: Value) -> bool:
+    """Are there items that an array of numbers cannot hold: functions, layers, texts?"""
+    items = items_of(c.machine, values) if isinstance(values, (List, tuple)) else None
+    kinds = (str, Function, BoundMethod, Class, Instance, External, Native)
+    return any(isinstance(item, kinds) for item in items or ())
+
+
 @native("numpy.random.rand", "numpy.random.randn")
 def _random(c: Context, *sizes: Value) -> Value:
-    return c.call_torch("torch.rand", *sizes) if sizes else Unknown("a random number")
+    if sizes:
+        return c.call_torch("torch.rand", *sizes)
+    return Drawn() if c.name == "numpy.random.rand" else Unknown("a random number")
 
 
 @native("torch.from_numpy", "numpy.float32", "numpy.float64", "numpy.uint8")
@@ -142,12 +154,16 @@ def _permutation(c: Context, value: Value) -> Value:
     """The numbers below n in another order, or the rows of an array."""
     if type(value) is Unknown and value.size_ is None:
         return Unknown("the rows of an array, or numbers, in another order")
+    if _holds_objects(c, value):
+        return Unknown("objects in another order")
     return value if isinstance(value, Tensor) else c.call_torch("torch.randperm", value)
 
 
 @native("numpy.random.choice")
 def _choice(c: Context, values: Value, size: Value = None, replace: Value = True, p: Value = None) -> Value:
     """One number below n or item of a vector, or as many as ``size`` says."""
+    if _holds_objects(c, values):
+        return Unknown("one of several objects, or some of them")
     if size is None:
         return Unknown("a random number")
     is_number = isinstance(values, (int, Expr, range))

@@ -24,7 +24,7 @@ from conv_lint.interpreter.objects import (
     Super,
 )
 from conv_lint.interpreter.sequences import items_of
-from conv_lint.values import Apart, Choice, Condition, Dict, External, Iter, List, Unknown, Value
+from conv_lint.values import Apart, Choice, Condition, Dict, External, Iter, List, Tensor, Unknown, Value
 
 #: What ``*args`` and ``**kwargs`` hold in a call that the checker makes up.
 FURTHER = "further arguments of a call that nobody makes"
@@ -468,7 +468,9 @@ def bind_parameters(machine: Machine, frame: Frame, caller: Frame, function: Fun
             if name in arguments.kw_nodes:
                 frame.arguments[name] = (arguments.kw_nodes[name], caller)
         elif name in function.defaults and not arguments.others:
-            frame.locals[name] = function.defaults[name]
+            default = function.defaults[name]
+            is_placeholder = machine.by_default and isinstance(default, Tensor) and 0 in tuple.__iter__(default.shape)
+            frame.locals[name] = Unknown(f"the parameter {name}", name) if is_placeholder else default
             if parameter.default is not None:
                 frame.arguments[name] = (parameter.default, None)
         else:

@@ -28,7 +28,20 @@ from conv_lint.interpreter.objects import (
 )
 from conv_lint.interpreter.operators import as_sizes, tensor_operator
 from conv_lint.ops.unary import kind_of_dtype
-from conv_lint.values import MAX_JOINED, Choice, Condition, Dict, Dtype, External, Iter, List, Tensor, Unknown, Value
+from conv_lint.values import (
+    MAX_JOINED,
+    Choice,
+    Condition,
+    Dict,
+    Drawn,
+    Dtype,
+    External,
+    Iter,
+    List,
+    Tensor,
+    Unknown,
+    Value,
+)
 
 
 def compare(
@@ -98,6 +111,9 @@ def _ordered(name: str, left: Value, right: Value) -> Value:
         return name == "le"
     if left == math.inf and isinstance(right, (Expr, Unknown)) and name in ("lt", "ge"):
         return name == "ge"
+    decided = _of_drawn(name, left, right)
+    if decided is not None:
+        return decided
     sizes = as_sizes(left, right)
     if sizes is None:
         return Condition(object(), "a comparison of unknown values")
@@ -112,6 +128,18 @@ def _ordered(name: str, left: Value, right: Value) -> Value:
         a = a + 1
     answer = dims.le(a, b)
     return answer if answer is not None else Condition(("size<=", a, b), "a comparison of sizes")
+
+
+def _of_drawn(name: str, left: Value, right: Value) -> bool | None:
+    """``random.random() < rate`` of a rate that is 0, or 1."""
+    if isinstance(right, Drawn):
+        left, right, name = right, left, {"gt": "lt", "lt": "gt", "ge": "le", "le": "ge"}[name]
+    if not isinstance(left, Drawn) or not isinstance(right, (int, float)):
+        return None
+    if right >= 1:
+        return name in ("lt", "le")
+    below = right < 0 if name in ("le", "gt") else right <= 0
+    return name in ("gt", "ge") if below else None
 
 
 def _counted(name: str, low: Value, high: Value) -> Condition | None:

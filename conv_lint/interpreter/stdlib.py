@@ -23,7 +23,7 @@ from conv_lint.interpreter.objects import (
 )
 from conv_lint.interpreter.sequences import items_of
 from conv_lint.interpreter.subscripts import alike
-from conv_lint.values import Dict, External, Iter, List, Tensor, Unknown, Value
+from conv_lint.values import Dict, Drawn, External, Iter, List, Tensor, Unknown, Value
 
 
 @dataclass(eq=False)
@@ -47,6 +47,11 @@ def _reordered(c: Context, values: Value = None, *more: Value) -> Value:
         c.machine.journal.touch(values)
         values.open = values.open or f"changed by {c.name}"
     return Unknown(f"the result of {c.name}")
+
+
+@native("random.random")
+def _random(c: Context) -> Value:
+    return Drawn()
 
 
 @native("random.sample", "random.choices", "random.choice")

@@ -31,6 +31,7 @@ from conv_lint.values import (
     Apart,
     CannotTell,
     Choice,
+    Drawn,
     Dtype,
     External,
     Iter,
@@ -516,6 +517,9 @@ def call_method(
             return List([Unknown("a number of a tensor") for _ in range(shape[0])])
         if name == "tolist" and shape.rest is None and len(shape) > 1:
             return List(open="the rows of a tensor as lists", each=piece(machine, base, None))
+        scope = base.step.scope if base.step is not None else None
+        if isinstance(scope, Scope) and scope.op is not None and scope.op.name == "torch.rand":
+            return Drawn()
         return Unknown("the value of a tensor")
     if name in ("register_hook", "retain_grad", "set_"):
         return None

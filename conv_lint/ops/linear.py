@@ -40,7 +40,7 @@ def linear(op: Op, input: Shape, weight: Shape, bias: Arg) -> Result:
     input = op.trailing(input, 1)
     op.made = -1
     weight = op.require_rank(weight, 1, 2)
-    if _batch_in_features(op, input) and isinstance(weight[-1], int):
+    if isinstance(weight[-1], int) and _batch_in_features(op, input, weight[-1]):
         facts = {"takes": weight[-1], "given": catalogue.samples(input[-1]), "source": op.origin(input, -1)}
         op.fail(catalogue.input_features(**facts, fix=catalogue.BATCH_FIRST), CALL)
     elif maps.has_channels_first(tuple.__iter__(input), weight[-1]) or op.equate(input[-1], weight[-1]) is False:
@@ -57,12 +57,17 @@ def linear(op: Op, input: Shape, weight: Shape, bias: Arg) -> Result:
     return (*input[:-1], weight[0])
 
 
-def _batch_in_features(op: Op, input: Shape) -> bool:
+def _batch_in_features(op: Op, input: Shape, takes: int) -> bool:
     """Do the rows of a matrix count something else than samples, and its features the samples?
 
-    ``x.view(x.size(1), -1)`` of (B, C, 1, 1): what takes 512 features then takes batches of 512.
+    ``x.view(x.size(1), -1)`` of (B, C, 1, 1): what takes 512 features then takes batches of 512.  ``x.view(BATCH, -1)``
+    is right for batches of that size.
     """
     if input.rest is not None or len(input) != 2:
+        return False
+    rows, features = input
+    of_rows = dict.fromkeys(dims.symbols(features), rows)
+    if isinstance(rows, int) and of_rows and dims.substitute(features, of_rows) == takes:
         return False
     return op.world.is_batch(input[1]) and not op.world.is_batch(input[0])
 
