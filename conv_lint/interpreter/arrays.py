@@ -207,6 +207,17 @@ def _joined(c: Context, values: Value, axis: Value = 0) -> Value:
     return c.call_torch(f"torch.{last}", List(items))
 
 
+@native("numpy.append")
+def _append(c: Context, arr: Value, values: Value, axis: Value = None) -> Value:
+    """Both in one row, or along an axis (numpy.append)."""
+    arrays = [_array(c, (v,) if isinstance(v, (int, float, Expr)) else v) for v in (arr, values)]
+    if not all(isinstance(array, Tensor) for array in arrays):
+        return Unknown("joined from arrays that are not known")
+    if axis is None:
+        arrays, axis = [c.call_torch("torch.flatten", array) for array in arrays], 0
+    return c.call_torch("torch.cat", List(arrays), axis)
+
+
 @native("numpy.eye", "numpy.identity")
 def _eye(c: Context, rows: Value = None, columns: Value = None, *k: Value, **more: Value) -> Value:
     sizes = more.get("N", rows), more.get("M", columns)

@@ -422,7 +422,9 @@ def _known_of(condition: Condition, doubts: dict[object, None], a: Dim, b: Dim) 
 
 
 def _tells_less(one: Tensor, other: Tensor) -> bool:
-    """Is nothing known of one tensor, or not its rank, where that of the other is known?"""
+    """Is nothing known of one tensor, or not its rank, where that of the other is known, and not that it is empty?"""
+    if other.shape.rest is None and 0 in other.shape:
+        return False
     if is_lost(one):
         return not is_lost(other)
     made = one.step is not None and bool(one.step.parents)
