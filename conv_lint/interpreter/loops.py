@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import libcst as cst
 
+from conv_lint import dims
 from conv_lint.dims import Expr
 from conv_lint.interpreter import assign, kinds, samples, suppose
 from conv_lint.interpreter.branches import one_for_each_layer
@@ -341,6 +342,8 @@ def element_of(machine: Machine, frame: Frame, node: cst.CSTNode, over: Value) -
     context = _context(machine, frame, node)
     if samples.of_each(context, over) is not None:
         return lambda: samples.of_each(context, over)
+    if isinstance(over, Iter) and over.items and all(isinstance(item, Expr) for item in over.items):
+        return lambda: dims.unknown(0)  # a number of a range
     reason = over.reason if isinstance(over, Unknown) else "runs over unknown items"
     return lambda: Unknown(reason)
 

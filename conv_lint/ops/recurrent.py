@@ -191,7 +191,9 @@ def _check_state(op: Op, name: str, state: object, takes: tuple[Dim, ...], lengt
 def cell(op: Op, input: Shape, hx: Arg, input_size: Arg, hidden_size: Arg) -> Result:
     """(N, input_size) -> (N, hidden_size), twice for an LSTM; the N may be left out."""
     features, hidden = op.dim(input_size), op.dim(hidden_size)
-    input = op.require_rank(input, 1, 2)
+    state = hx[0] if isinstance(hx, (tuple, list)) and not isinstance(hx, Shape) and hx else hx
+    has_rank = isinstance(state, Shape) and state.rest is None and len(state) in (1, 2)
+    input = op.require_rank(input, len(state)) if has_rank and input.rest is not None else op.require_rank(input, 1, 2)
     _require_features(op, input, features)
     out = Shape((*input[:-1], hidden))
     _check_kind(op, hx, tuple(out))
