@@ -369,16 +369,19 @@ def _make_and_feed(machine: Machine, frame: Frame, made: Class, arguments: Argum
             instance = call_with(machine, frame, made.node, made, arguments)
             break
         except PythonRaise:
-            # So does a class that refuses None: first for those of which its check asks, then for all.
-            more = _replace_defaults("None", init, arguments.kwargs, only=machine.asked)
-            if not more and not _replace_defaults("None", init, arguments.kwargs):
+            # So does a class that refuses None: first for those of which its check asks, then for all.  Or its own
+            # default, ``act="ELU"`` where its check wants "elu".
+            ways = (("None", machine.asked), ("None", None), (None, machine.asked))
+            if not any(_replace_defaults(default, init, arguments.kwargs, only) for default, only in ways):
                 raise
     if isinstance(instance, Instance):
         feed(machine, frame, instance)
 
 
-def _replace_defaults(default: str, init: Value, kwargs: dict[str, Value], only: frozenset[str] | None = None) -> bool:
-    """Give something unknown for each parameter that has this default (for ``only`` some); is there any?"""
+def _replace_defaults(
+    default: str | None, init: Value, kwargs: dict[str, Value], only: frozenset[str] | None = None
+) -> bool:
+    """Give something unknown for each parameter that has this default, or any; for ``only`` some.  Is there one?"""
     given = instead_of(default, init) if isinstance(init, Function) else {}
     more = {name: value for name, value in given.items() if name not in kwargs and (only is None or name in only)}
     kwargs.update(more)

@@ -110,18 +110,19 @@ class Machine(Knowledge):
     """One run over one file.
 
     ``catching``, ``doubts``: how many ``try`` are open, and how many other reasons there are why what runs now may not
-    be what the program runs.  ``outermost``: the open levels of the journal where no branch is open.  ``by_default``:
-    the entry that runs is a call that the checker makes up; ``entry_born``: when it began.  ``shared``: values that
-    calls were given which are not followed, by id; ``hooked``: such a call was given a function, or one
-    was too deep to follow.  ``read_docstring``: the shape of an input is what a docstring says.  ``used``: the classes
-    that were constructed and the functions that have run; ``visiting``: what runs is another file, that uses this one.
-    ``lengths``: of containers of which not all is known, by id and what is known.  ``wholes``: whole numbers that are
-    made of ones with a point, by what these were computed from.  ``right_comments``: the lines whose comments have been
-    right at least once, by id.  ``supposed``: numbers that nobody gives were, and with ``supposed_kinds`` lists or
-    classes, too.  ``lists``: how many items the supposed lists have, by what they are the argument of, and
-    ``given_lists`` how many they are to have.  ``was_cut``: an entry did not come to its end.  ``asked``: the names in
-    the last check of the checked code that failed.  ``of_defaults``: what was found of a class that was run with its
-    own defaults.  ``samples``: the sizes that layers took for the number of samples.
+    be what the program runs. ``outermost``: the open levels of the journal where no branch is open. ``by_default``: the
+    entry that runs is a call that the checker makes up; ``entry_born``: when it began. ``shared``: values that calls
+    were given which are not followed, by id; ``hooked``: such a call was given a function, or one was too deep to
+    follow. ``read_docstring``: the shape of an input is what a docstring says. ``used``: the classes that were
+    constructed and the functions that have run; ``visiting``: what runs is another file, that uses this one.
+    ``lengths``: of containers of which not all is known, by id and what is known, and ``others``: what dicts hold under
+    keys that are not known, by these too. ``wholes``: whole numbers that are made of ones with a point, by what these
+    were computed from. ``right_comments``: the lines whose comments have been right at least once, by id. ``supposed``:
+    numbers that nobody gives were, and with ``supposed_kinds`` lists or classes, too. ``lists``: how many items the
+    supposed lists have, by what they are the argument of, and ``given_lists`` how many they are to have. ``was_cut``:
+    an entry did not come to its end. ``asked``: the names in the last check of the checked code that failed.
+    ``of_defaults``: what was found of a class that was run with its own defaults. ``samples``: the sizes that layers
+    took for the number of samples.
     """
 
     tree: Tree
@@ -160,6 +161,7 @@ class Machine(Knowledge):
     is_batched: bool = False
     asked: frozenset[str] = frozenset()
     lengths: dict[tuple[int, int], tuple[Value, Unknown]] = field(default_factory=dict)
+    others: dict[tuple[int, int, object], tuple[Value, Unknown]] = field(default_factory=dict)
     wholes: dict[object, Expr] = field(default_factory=dict)
     right_comments: set[int] = field(default_factory=set)
     of_defaults: dict[Class, list[Finding]] = field(default_factory=dict)

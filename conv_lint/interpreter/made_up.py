@@ -19,9 +19,13 @@ from conv_lint.values import Dict, External, List, Unknown, Value
 _CONFIGURATIONS = frozenset("args cfg conf config configs configuration hparams hps opt params".split())
 
 
-def instead_of(default: str, init: Function) -> dict[str, Value]:
-    """Something unknown for each parameter that defaults to ``None``, or to ``0``."""
+def instead_of(default: str | None, init: Function) -> dict[str, Value]:
+    """Something unknown for each parameter that defaults to ``"None"``, or to ``"0"``, or, for none, that has a
+    default."""
     params = [*init.node.params.params, *init.node.params.kwonly_params]
+    if default is None:
+        names = [p.name.value for p in params if p.default is not None]
+        return {name: Unknown(f"the parameter {name}", name) for name in names}
     plain = (p for p in params if isinstance(p.default, (cst.Name, cst.Integer)))
     names = [p.name.value for p in plain if getattr(p.default, "value", None) == default]
     return {name: Unknown(f"the parameter {name}", name) for name in names}

@@ -8,7 +8,7 @@ from typing import Any
 import libcst as cst
 
 from conv_lint.dims import Expr, product
-from conv_lint.interpreter import attributes, samples, tensors, texts
+from conv_lint.interpreter import attributes, samples, subscripts, tensors, texts
 from conv_lint.interpreter.calls import FURTHER, Arguments
 from conv_lint.interpreter.comparing import is_plain
 from conv_lint.interpreter.journal import each_of
@@ -267,6 +267,8 @@ def _get(machine: Machine, frame: Frame, target: Dict, args: list[Value], kwargs
         return default
     if isinstance(default, (Function, Class)) and isinstance(args[0], Unknown):
         return default  # what stands for one another is called alike
+    if target.others and default is None and isinstance(args[0], str):
+        return subscripts.other(machine, target, args[0])
     if target.others or isinstance(args[0], Unknown):
         return Unknown(target.open or "an item under an unknown key")
     return default

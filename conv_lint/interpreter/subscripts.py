@@ -218,7 +218,16 @@ def _of_dict(machine: Machine, frame: Frame, node: cst.CSTNode, base: Dict, inde
         faults.missing_key(machine, frame, node, base, index, list(base.items))
     if not base.others and machine.catching:
         raise PythonRaise("KeyError")
-    return Unknown(base.others or f"the key {index!r} is not in the dict")
+    return other(machine, base, index) if base.others else Unknown(f"the key {index!r} is not in the dict")
+
+
+def other(machine: Machine, base: Dict, key: Value) -> Unknown:
+    """What a dict of which not all is known holds under another key: the same each time, as long as it is not seen to
+    change."""
+    asked = id(base), len(base.items), key
+    if asked not in machine.others:
+        machine.others[asked] = base, Unknown(base.others or "an item that is not known")
+    return machine.others[asked][1]
 
 
 def _of_instance(machine: Machine, frame: Frame, node: cst.CSTNode, base: Instance, index: Value) -> Value:
