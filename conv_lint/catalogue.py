@@ -349,6 +349,12 @@ wrong_type = Rule(
     "{layer}: {problem}",
 )
 
+before_init = Rule(
+    "CONV606",
+    "before-init",
+    "the {kind} {name} {problem} nn.Module.__init__ of {cls}; write super().__init__() first",
+)
+
 # 9xx: the checker's own notes -------------------------------------------------------------------------------
 
 not_understood = Rule(

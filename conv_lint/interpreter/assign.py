@@ -8,7 +8,7 @@ import libcst as cst
 
 from conv_lint import dims
 from conv_lint.dims import Dim, Expr
-from conv_lint.interpreter import attributes, faults, kinds, locate, protocols, tensors
+from conv_lint.interpreter import attributes, faults, kinds, locate, protocols, tensors, unready
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.objects import MISSING, Class, Frame, Instance, Sizes
 from conv_lint.interpreter.sequences import items_of
@@ -53,7 +53,7 @@ def assign(machine: Machine, frame: Frame, target: cst.CSTNode, value: Value) ->
         ):
             _set_defaults(machine, frame, base, value)
         case cst.Attribute(value=base, attr=attr):
-            _set_attribute(machine, frame, base, attr.value, value)
+            _set_attribute(machine, frame, target, base, attr.value, value)
         case cst.Subscript():
             _set_item(machine, frame, target, value)
         case cst.StarredElement(value=inner):
@@ -202,7 +202,9 @@ def _wrong_count(machine: Machine, frame: Frame, node: cst.CSTNode, value: Value
 # attributes and items ---------------------------------------------------------------------------------------
 
 
-def _set_attribute(machine: Machine, frame: Frame, base: cst.BaseExpression, name: str, value: Value) -> None:
+def _set_attribute(
+    machine: Machine, frame: Frame, node: cst.CSTNode, base: cst.BaseExpression, name: str, value: Value
+) -> None:
     from conv_lint.interpreter.expressions import evaluate
 
     target = machine.resolve(evaluate(machine, frame, base))
@@ -210,6 +212,7 @@ def _set_attribute(machine: Machine, frame: Frame, base: cst.BaseExpression, nam
         assign(machine, frame, base, Tensor(any_shape(f"its {name} was set")))
     if isinstance(target, Instance) and target.layer is not None and name in OF_WEIGHTS:
         target.edited[name] = frame.place(base)
+    unready.check(machine, frame, node, target, name, value)
     attributes.set_attribute(machine, frame, target, name, value)
 
 

@@ -179,6 +179,7 @@ def initialize(
     """``__init__`` of a library class, or of an unknown one."""
     from conv_lint.interpreter import modules
 
+    instance.is_raw = False
     if isinstance(base, External) and base.name.startswith("torch.nn."):
         modules.initialize(machine, frame, node, instance, base.name, arguments)
     elif isinstance(base, External) and base.name in _HOLDING:

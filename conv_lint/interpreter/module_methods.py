@@ -7,7 +7,7 @@ from collections.abc import Callable
 import libcst as cst
 
 from conv_lint import catalogue
-from conv_lint.interpreter import attributes, faults, protocols, tensors
+from conv_lint.interpreter import attributes, faults, protocols, tensors, unready
 from conv_lint.interpreter.calls import Arguments, call_value
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.modules import add_all, alternatives, count, forward_of, walk
@@ -97,6 +97,9 @@ def _register(machine: Machine, frame: Frame, module: Instance, arguments: Argum
     value = arguments.args[1] if len(arguments.args) > 1 else value
     if isinstance(name, str):
         _refuse_name(machine, frame, arguments, name)
+        node = next((n for n in (*arguments.nodes, *arguments.kw_nodes.values()) if n is not None), None)
+        if node is not None:
+            unready.check(machine, frame, node, module, name, value, registered=True)
         attributes.store(machine, module, name, value)
     else:
         machine.journal.touch(module)

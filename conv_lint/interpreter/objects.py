@@ -318,15 +318,15 @@ def condition_of(state: Instance | InstanceState, name: str) -> Condition | None
 class Instance(Mutable):
     """An object of a class of the checked code or of a torch.nn class.
 
-    ``cls``: a :class:`Class`, or the :class:`External` name of a torch.nn class.  ``open``: a reason if it may have
-    attributes that are not known.  ``owner``: the module that holds it first, and under which name.
-    ``called``: whether the program itself has called it; ``fits``: whether it has run to its end without a fault,
-    ``fitted``: on what the program gives it, ``raised``: whether its forward was left by an exception.  ``parallel``:
-    whether it was wrapped by DataParallel, which is followed as the model itself.  ``edited``: where a number of a
-    layer was set after it was made, by its name.  ``sometimes``: the attributes that it has only under a condition,
-    with the value that the condition is about.  ``replaced``: the layers that lost their names to others of the same
-    function.  ``portrait``: its description, kept while it does not change (see
-    :mod:`conv_lint.interpreter.memory`).
+    ``cls``: a :class:`Class`, or the :class:`External` name of a torch.nn class. ``open``: a reason if it may have
+    attributes that are not known. ``owner``: the module that holds it first, and under which name. ``called``: whether
+    the program itself has called it; ``fits``: whether it has run to its end without a fault, ``fitted``: on what the
+    program gives it, ``raised``: whether its forward was left by an exception. ``parallel``: whether it was wrapped by
+    DataParallel, which is followed as the model itself. ``edited``: where a number of a layer was set after it was
+    made, by its name. ``sometimes``: the attributes that it has only under a condition, with the value that the
+    condition is about. ``replaced``: the layers that lost their names to others of the same function. ``is_raw``:
+    whether ``nn.Module.__init__`` has yet to run on it. ``portrait``: its description, kept while it does not change
+    (see :mod:`conv_lint.interpreter.memory`).
     """
 
     cls: Value
@@ -344,6 +344,7 @@ class Instance(Mutable):
     edited: dict[str, Place] = field(default_factory=dict, repr=False)
     sometimes: dict[str, tuple[Condition, Value]] = field(default_factory=dict, repr=False)
     replaced: dict[str, Instance] = field(default_factory=dict, repr=False)
+    is_raw: bool = False
     portrait: Any = field(default=None, repr=False)
     born: int = field(default_factory=birth, repr=False)
 

@@ -19,7 +19,7 @@ from typing import Any
 from conv_lint import dims
 from conv_lint.dims import Dim, Expr, Symbol
 from conv_lint.finding import Step
-from conv_lint.interpreter import coverage
+from conv_lint.interpreter import coverage, unready
 from conv_lint.interpreter.calls import Arguments, bind_parameters, run_function, with_first
 from conv_lint.interpreter.machine import Machine
 from conv_lint.interpreter.memory import Cases, Record
@@ -43,6 +43,7 @@ def construction(machine: Machine, frame: Frame, node: Any, made: Class, init: F
 
     def run() -> Instance:
         instance = Instance(made, call=Call(node, frame) if node is not None else frame.call)
+        unready.begin(instance, made)
         run_function(machine, frame, node, init, with_first(arguments, instance))
         return instance
 
