@@ -67,7 +67,7 @@ def _batch_in_features(op: Op, input: Shape, takes: int) -> bool:
         return False
     rows, features = input
     of_rows = dict.fromkeys(dims.symbols(features), rows)
-    if isinstance(rows, int) and of_rows and dims.substitute(features, of_rows) == takes:
+    if isinstance(rows, int) and rows != takes and of_rows and dims.substitute(features, of_rows) == takes:
         return False
     return op.world.is_batch(input[1]) and not op.world.is_batch(input[0])
 
