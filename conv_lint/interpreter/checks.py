@@ -37,7 +37,7 @@ def refuse(machine: Machine, frame: Frame, tests: Sequence[cst.BaseExpression], 
     node = _raise_of(body)
     if node is not None:
         machine.asked = _names(tests)
-    if node is None or not _is_meant(machine, frame):
+    if node is None or not _is_meant(machine, frame, tests):
         return
     call = node.exc if isinstance(node.exc, cst.Call) else None
     target = call.func if call is not None else node.exc
@@ -51,7 +51,7 @@ def refuse(machine: Machine, frame: Frame, tests: Sequence[cst.BaseExpression], 
 def deny(machine: Machine, frame: Frame, node: cst.Assert) -> None:
     """Report an ``assert`` that is false (CONV604)."""
     machine.asked = _names([node.test])
-    if _is_meant(machine, frame):
+    if _is_meant(machine, frame, [node.test]):
         text = faults.shown(frame, node.test)
         words = f", assert {text}" if text != "it" else ""
         _report(machine, frame, node, [node.test], f"its own check fails{words}")
@@ -71,14 +71,17 @@ def _raise_of(body: cst.BaseSuite) -> cst.Raise | None:
     return last if isinstance(last, cst.Raise) and simple else None
 
 
-def _is_meant(machine: Machine, frame: Frame) -> bool:
-    """Is a module being built or called here for sure, in no test of errors?  What another file gives is said there."""
-    if frame.function is None or machine.visiting or not _is_reached(machine, frame):
+def _is_meant(machine: Machine, frame: Frame, tests: Sequence[cst.BaseExpression]) -> bool:
+    """Is a module being built or called here for sure, or its result looked at, in no test of errors?  What another file
+    gives is said there."""
+    if machine.visiting or not _is_reached(machine, frame):
         return False
     stack = list(frame.stack())
     if any(f.function is not None and _WANTS_ERRORS.search(f.function.name) for f in stack):
         return False
-    return any(isinstance(f.self_value, Instance) and f.self_value.is_module for f in stack)
+    if any(isinstance(f.self_value, Instance) and f.self_value.is_module for f in stack):
+        return frame.function is not None
+    return not machine.by_default and all(_is_of_results(machine, frame, test) for test in tests)
 
 
 def _is_reached(machine: Machine, frame: Frame) -> bool:
@@ -103,7 +106,9 @@ def _report(
         return
     shown = ", ".join(f"{name}={_plain(value)!r}" for name, value in list(values.items())[:SHOWN])
     module = frame.self_value
-    layer = module.class_name if isinstance(module, Instance) else frame.function.name if frame.function else "?"
+    layer = (
+        module.class_name if isinstance(module, Instance) else frame.function.name if frame.function else "this file"
+    )
     report = catalogue.own_check(layer=layer, problem=problem, values=shown, fix=_divisor(frame, tests, values))
     call = frame.call if frame.function is not None and frame.function.name == "__init__" else None
     if machine.by_default and any(found.message == report.message(machine.tree.path) for found in machine.findings):
@@ -143,7 +148,9 @@ def _is_exact(machine: Machine, frame: Frame, node: cst.CSTNode, values: dict[st
             return _is_exact(machine, frame, inner, values)
         case cst.Tuple(elements=elements) | cst.List(elements=elements) | cst.Set(elements=elements):
             return _are_exact(machine, frame, [e.value for e in elements], values)
-        case cst.Call(func=cst.Name(value="len"), args=[argument]):
+        case cst.Call(func=cst.Name(value="len" | "tuple" | "list"), args=[argument]):
+            return _is_exact(machine, frame, argument.value, values)
+        case cst.Call(func=cst.Attribute(attr=cst.Name(value="Size")), args=[argument]):
             return _is_exact(machine, frame, argument.value, values)
         case cst.Call(func=cst.Attribute(attr=cst.Name(value=name))) if name in _OF_A_SHAPE:
             return _is_constant_name(machine, frame, node, values)
@@ -151,20 +158,34 @@ def _is_exact(machine: Machine, frame: Frame, node: cst.CSTNode, values: dict[st
 
 
 def _is_of_results(machine: Machine, frame: Frame, test: cst.BaseExpression) -> bool:
-    """Does a test ask for nothing but the shapes of what layers have made, ``x.dim() != 4``, whatever is given?"""
+    """Does a test ask for nothing but the shapes of tensors, ``x.dim() != 4``, and of one that layers have made,
+    whatever is given?"""
     from conv_lint.interpreter.expressions import evaluate
 
     sides = [test.left, *(part.comparator for part in test.comparisons)] if isinstance(test, cst.Comparison) else []
-    sides = [side for side in sides if not isinstance(side, cst.Integer)]
+    made = False
     for side in sides:
+        if _is_written_shape(side):
+            continue
         asked = _whose_shape(side)
         if asked is None:
             return False
         with machine.quiet():
             tensor = machine.resolve(evaluate(machine, frame, asked))
-        if not isinstance(tensor, Tensor) or tensor.step is None or not tensor.step.parents:
+        if not isinstance(tensor, Tensor) or tensor.step is None:
             return False
-    return bool(sides)
+        made |= bool(tensor.step.parents)
+    return made
+
+
+def _is_written_shape(node: cst.BaseExpression) -> bool:
+    """``4``, ``(2, 3)``, ``[2, 3]`` or ``torch.Size([2, 3])``"""
+    match node:
+        case cst.Tuple(elements=elements) | cst.List(elements=elements):
+            return all(isinstance(element.value, cst.Integer) for element in elements)
+        case cst.Call(func=cst.Attribute(attr=cst.Name(value="Size")), args=[cst.Arg(value=sizes)]):
+            return _is_written_shape(sizes)
+    return isinstance(node, cst.Integer)
 
 
 def _whose_shape(node: cst.BaseExpression) -> cst.BaseExpression | None:
@@ -176,7 +197,7 @@ def _whose_shape(node: cst.BaseExpression) -> cst.BaseExpression | None:
             return asked
         case (
             cst.Subscript(value=cst.Attribute() as shape)
-            | cst.Call(func=cst.Name(value="len"), args=[cst.Arg(value=cst.Attribute() as shape)])
+            | cst.Call(func=cst.Name(value="len" | "tuple" | "list"), args=[cst.Arg(value=shape)])
         ):
             return _whose_shape(shape)
     return None

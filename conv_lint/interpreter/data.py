@@ -246,7 +246,7 @@ def item_of(c: Context, source: Value) -> Value:
     if not isinstance(source.cls, Class) or not isinstance(source.cls.find("__getitem__"), Function):
         return Unknown("an item of an unknown dataset")
     try:
-        with c.machine.quiet():  # what it reads from files is not known
+        with c.machine.doubting():  # what it reads from files is not known
             return call_method(c.machine, c.frame, source, "__getitem__", [index])
     except PythonRaise:
         return Unknown("an item of a dataset that raises")

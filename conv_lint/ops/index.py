@@ -253,6 +253,9 @@ def sliced(op: Op, size: Dim, part: slice) -> Dim:
         return op.unknown(0)
     first, last = _place(size, start, 0), _place(size, stop, size)
     if first is None or last is None:
+        width = stop - start if isinstance(start, Expr) and isinstance(stop, Expr) else 0
+        if isinstance(width, int) and width > 0 and dims.le(0, start) and dims.le(width, size) is not False:
+            return dims.ceildiv(width, step)  # a window, ``[i : i + 8]``, that does not reach beyond the end
         return op.unknown(0)
     return dims.ceildiv(solving.maximum(last - first, 0), step)
 
