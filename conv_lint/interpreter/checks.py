@@ -72,8 +72,8 @@ def _raise_of(body: cst.BaseSuite) -> cst.Raise | None:
 
 
 def _is_meant(machine: Machine, frame: Frame, tests: Sequence[cst.BaseExpression]) -> bool:
-    """Is a module being built or called here for sure, or its result looked at, in no test of errors?  What another file
-    gives is said there."""
+    """Is a module being built or called here for sure, or its result looked at, in no test of errors?  What another
+    file gives is said there."""
     if machine.visiting or not _is_reached(machine, frame):
         return False
     stack = list(frame.stack())
@@ -106,9 +106,8 @@ def _report(
         return
     shown = ", ".join(f"{name}={_plain(value)!r}" for name, value in list(values.items())[:SHOWN])
     module = frame.self_value
-    layer = (
-        module.class_name if isinstance(module, Instance) else frame.function.name if frame.function else "this file"
-    )
+    name = frame.function.name if frame.function is not None else "this file"
+    layer = module.class_name if isinstance(module, Instance) else name
     report = catalogue.own_check(layer=layer, problem=problem, values=shown, fix=_divisor(frame, tests, values))
     call = frame.call if frame.function is not None and frame.function.name == "__init__" else None
     if machine.by_default and any(found.message == report.message(machine.tree.path) for found in machine.findings):
