@@ -355,6 +355,12 @@ before_init = Rule(
     "the {kind} {name} {problem} nn.Module.__init__ of {cls}; write super().__init__() first",
 )
 
+missing_attribute = Rule(
+    "CONV607",
+    "missing-attribute",
+    "{cls} has no attribute {name}: nothing sets it[; write {fix}]",
+)
+
 # 9xx: the checker's own notes -------------------------------------------------------------------------------
 
 not_understood = Rule(

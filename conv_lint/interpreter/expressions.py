@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import libcst as cst
 
 from conv_lint.dims import Expr, eq
-from conv_lint.interpreter import attributes, comparing, kinds, operators, suppose
+from conv_lint.interpreter import attributes, comparing, kinds, missing, operators, suppose
 from conv_lint.interpreter.branches import one_for_each_layer
 from conv_lint.interpreter.journal import each_of
 from conv_lint.interpreter.machine import Flow, Machine, PythonRaise
@@ -415,7 +415,10 @@ def _unary(machine: Machine, frame: Frame, node: cst.UnaryOperation) -> Value:
 
 def _attribute(machine: Machine, frame: Frame, node: cst.Attribute) -> Value:
     base = evaluate(machine, frame, node.value)
-    return attributes.get(machine, frame, node, base, node.attr.value)
+    value = attributes.get(machine, frame, node, base, node.attr.value)
+    if type(value) is Unknown and isinstance(base, Instance) and base.is_module:
+        missing.check(machine, frame, node, base)
+    return value
 
 
 def _walrus(machine: Machine, frame: Frame, node: cst.NamedExpr) -> Value:

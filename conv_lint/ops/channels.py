@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conv_lint import catalogue
+from conv_lint import catalogue, dims
 from conv_lint.dims import Dim, eq, render
 from conv_lint.finding import CALL
 from conv_lint.ops.batch import first_batch
@@ -71,7 +71,11 @@ def _grouped(op: Op, given: Dim) -> dict[str, object]:
 
 
 def _channels_last(op: Op, input: Shape, takes: Dim) -> bool:
-    return eq(input[-1], takes) is True and takes in (1, 3, 4) and _is_data(input)
+    """Are the last size the channels that are wanted, and not the width of a square, or of what is as small?"""
+    if eq(input[-1], takes) is not True or eq(input[-2], takes) is True or not _is_data(input):
+        return False
+    image = input[-op.n - 1 : -1]
+    return takes in (1, 3, 4) or (op.n > 1 and all(dims.lt(takes, size) is True for size in image))
 
 
 def _is_data(input: Shape) -> bool:

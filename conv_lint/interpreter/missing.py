@@ -1,0 +1,89 @@
+"""Attributes of modules that nothing sets: a layer by a wrong name, or one that was never made."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+
+import libcst as cst
+
+from conv_lint import catalogue
+from conv_lint.interpreter import faults
+from conv_lint.interpreter.machine import Machine
+from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Inherited, Instance
+from conv_lint.tree import Tree, walk
+from conv_lint.values import External
+
+#: What every ``nn.Module`` has (torch 2.13), beside what has two underscores on either side.
+OF_MODULES = frozenset(
+    "T_destination _apply _backward_hooks _backward_pre_hooks _buffers _call_impl _compiled_call_impl _forward_hooks"
+    " _forward_hooks_always_called _forward_hooks_with_kwargs _forward_pre_hooks _forward_pre_hooks_with_kwargs"
+    " _get_backward_hooks _get_backward_pre_hooks _get_name _is_full_backward_hook _load_from_state_dict"
+    " _load_state_dict_post_hooks _load_state_dict_pre_hooks _maybe_warn_non_full_backward_hook _modules"
+    " _named_members _non_persistent_buffers_set _parameters _register_load_state_dict_pre_hook"
+    " _register_state_dict_hook _replicate_for_data_parallel _save_to_state_dict _slow_forward _state_dict_hooks"
+    " _state_dict_pre_hooks _version _wrapped_call_impl add_module apply bfloat16 buffers call_super_init children"
+    " compile cpu cuda double dump_patches eval extra_repr float forward get_buffer get_extra_state get_parameter"
+    " get_submodule half ipu load_state_dict modules mtia named_buffers named_children named_modules named_parameters"
+    " parameters register_backward_hook register_buffer register_forward_hook register_forward_pre_hook"
+    " register_full_backward_hook register_full_backward_pre_hook register_load_state_dict_post_hook"
+    " register_load_state_dict_pre_hook register_module register_parameter register_state_dict_post_hook"
+    " register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule share_memory state_dict to to_empty"
+    " train training type xpu zero_grad".split()
+)
+#: ``model.module`` is the model inside a ``DataParallel``, into which it may be wrapped or not.
+_OF_WRAPPERS = "module"
+#: How like one another two names are of which one is a slip of the pen.
+ALIKE = 0.75
+#: What makes an object answer for names that nothing sets.
+_HOOKS = ("__getattr__", "__getattribute__", "__new__", "__setattr__", "__dir__")
+
+
+def check(machine: Machine, frame: Frame, node: cst.Attribute, base: Instance) -> None:
+    """CONV607 where a module surely has no attribute of this name, and no line of its file could have set one.
+
+    Of a class that the checked file itself does not use, others may set what it reads: then only a name that is like
+    one that it has is no name of theirs.
+    """
+    name = node.attr.value
+    if name in base.attrs or name in base.sometimes or not isinstance(base.cls, Class) or base.open:
+        return
+    if name in OF_MODULES or name == _OF_WRAPPERS or name.startswith("__") or id(base) in machine.shared:
+        return
+    is_own = not (base.cls.find(name) is MISSING or isinstance(base.cls.find(name), Inherited))
+    if is_own or not _is_plain(base.cls) or not faults.is_certain(machine, frame):
+        return
+    trees = {id(c.tree): c.tree for c in base.cls.mro if isinstance(c, Class)} | {id(frame.tree): frame.tree}
+    if any(name in _told(tree) for tree in trees.values()):
+        return
+    own = [*base.attrs, *(n for c in base.cls.mro if isinstance(c, Class) for n in c.attrs)]
+    like = difflib.get_close_matches(name, own, n=1, cutoff=ALIKE)
+    if machine.by_default and not like:
+        return
+    fix = f"self.{like[0]}" if like and isinstance(node.value, cst.Name) and node.value.value == "self" else None
+    faults.report(machine, frame, node, catalogue.missing_attribute(cls=base.cls.name, name=name, fix=fix))
+    machine.journal.touch(base)
+    base.attrs[name] = machine.unknown(f"{base.class_name} has no attribute {name}")
+
+
+def _is_plain(made: Class) -> bool:
+    """Is all known of a class: its bases, and that it answers for nothing else?"""
+    bases = (base for base in made.mro if not isinstance(base, Class))
+    known = all(isinstance(b, External) and b.name in ("torch.nn.Module", "object", "builtins.object") for b in bases)
+    return known and made.metaclass is None and not any(isinstance(made.find(hook), Function) for hook in _HOOKS)
+
+
+def _told(tree: Tree) -> set[str]:
+    """The names that a file sets on anything, and those that it writes as a text, for ``setattr`` and the like."""
+    return {name for node in walk(tree.module) for name in _names(node)}
+
+
+def _names(node: cst.CSTNode) -> Iterator[str]:
+    match node:
+        case cst.AssignTarget() | cst.AugAssign() | cst.AnnAssign() | cst.For() | cst.CompFor() | cst.AsName():
+            target = node.name if isinstance(node, cst.AsName) else node.target
+            yield from (n.attr.value for n in walk(target) if isinstance(n, cst.Attribute))
+        case cst.SimpleString():
+            yield node.raw_value
+        case cst.FormattedStringText():
+            yield node.value
