@@ -226,13 +226,13 @@ class Real(Unknown):
         )
 
 
-class Drawn(Unknown):
+class Drawn(Real):
     """A random number of [0, 1)."""
 
     __slots__ = ()
 
     def __init__(self) -> None:
-        super().__init__("a random number")
+        super().__init__("a random number", ())
 
 
 class Apart(Unknown):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from conv_lint import dims
 from conv_lint.dims import Expr
 from conv_lint.interpreter.data import as_array
 from conv_lint.interpreter.libraries import Context, native
 from conv_lint.interpreter.objects import BoundMethod, Class, Function, Instance, Native
 from conv_lint.interpreter.sequences import items_of
-from conv_lint.values import Drawn, External, Iter, List, Tensor, Unknown, Value, any_shape
+from conv_lint.values import Drawn, External, Iter, List, Real, Tensor, Unknown, Value, any_shape
 
 
 @native("numpy.linspace", "numpy.arange")
@@ -42,7 +43,7 @@ def _sized(c: Context, *values: Value, **more: Value) -> Value:
     if size is None and drawn and len(values) > 2:
         size = values[2]
     if size is None:
-        return Unknown("a random number") if drawn else Drawn()
+        return dims.unknown(None) if last == "randint" else Real("a random number", ()) if drawn else Drawn()
     dtype = more.get("dtype", External("torch.int64") if last == "randint" else None)
     if any(_is_object(v) for v in (dtype, *values[1:])) or (last == "full" and None in values[1:2]):
         return Unknown("an array of any objects")
@@ -64,7 +65,7 @@ def _holds_objects(c: Context, values: Value) -> bool:
 def _random(c: Context, *sizes: Value) -> Value:
     if sizes:
         return c.call_torch("torch.rand", *sizes)
-    return Drawn() if c.name == "numpy.random.rand" else Unknown("a random number")
+    return Drawn() if c.name == "numpy.random.rand" else Real("a random number", ())
 
 
 @native("torch.from_numpy", "numpy.float32", "numpy.float64", "numpy.uint8")

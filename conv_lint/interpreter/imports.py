@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+
 import libcst as cst
 
 from conv_lint.interpreter import assign
@@ -33,6 +36,40 @@ def run_import_from(machine: Machine, frame: Frame, node: cst.ImportFrom) -> Non
         target = alias.asname.name if alias.asname is not None else alias.name
         if isinstance(target, cst.Name):
             assign.bind(machine, frame, target.value, LazyImport(module, name))
+
+
+def instead(machine: Machine, node: cst.Try) -> cst.ExceptHandler | None:
+    """What a program has where a package is not there, if it defines that itself.
+
+    ``try: from apex.normalization import FusedLayerNorm`` with a class of that name behind ``except ImportError``: the
+    class says what the other does.
+    """
+    lines = [small for line in node.body.body if isinstance(line, cst.SimpleStatementLine) for small in line.body]
+    asked = [small for small in lines if isinstance(small, cst.ImportFrom) and not small.relative]
+    if len(asked) != len(lines) or len(lines) != len(node.body.body) or not asked:
+        return None
+    if not any(_is_absent(machine, dotted(small.module)) for small in asked):
+        return None
+    names = {target for small in asked for target in _bound(small)}
+    for handler in node.handlers:
+        defined = {s.name.value for s in handler.body.body if isinstance(s, (cst.ClassDef, cst.FunctionDef))}
+        if names and names <= defined:
+            return handler
+    return None
+
+
+def _is_absent(machine: Machine, module: str) -> bool:
+    """Is a module neither known by rules of ours nor to be read?"""
+    top = module.partition(".")[0]
+    known = machine.project.is_opaque(module) or top in sys.stdlib_module_names
+    return not known and machine.project.find(module) is None
+
+
+def _bound(node: cst.ImportFrom) -> Iterator[str]:
+    for alias in node.names if not isinstance(node.names, cst.ImportStar) else ():
+        target = alias.asname.name if alias.asname is not None else alias.name
+        if isinstance(target, cst.Name):
+            yield target.value
 
 
 def _imports_from(found: Namespace, other: Namespace) -> bool:

@@ -197,6 +197,12 @@ def _itself(machine: Machine, frame: Frame, module: Instance, arguments: Argumen
     return module
 
 
+@method("flatten_parameters")
+def _flatten(machine: Machine, frame: Frame, module: Instance, arguments: Arguments) -> Value:
+    """How the weights of a recurrent layer lie in memory."""
+    return None
+
+
 @method("apply")
 def _apply(machine: Machine, frame: Frame, module: Instance, arguments: Arguments) -> Value:
     """The function is called on each module, unless all that it does is to fill parameters."""

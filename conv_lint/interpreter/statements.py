@@ -12,7 +12,7 @@ import libcst as cst
 from conv_lint.interpreter import assign, checks, classes, contracts, loops, suppose
 from conv_lint.interpreter.calls import make_function
 from conv_lint.interpreter.expressions import evaluate, truth_of
-from conv_lint.interpreter.imports import run_import, run_import_from
+from conv_lint.interpreter.imports import instead, run_import, run_import_from
 from conv_lint.interpreter.journal import join
 from conv_lint.interpreter.machine import Flow, Machine, PythonRaise
 from conv_lint.interpreter.matching import run_match
@@ -203,6 +203,9 @@ def _may_swallow(node: cst.BaseExpression) -> bool:
 
 
 def _try(machine: Machine, frame: Frame, node: cst.Try) -> Flow | None:
+    absent = instead(machine, node)
+    if absent is not None:
+        return execute_block(machine, frame, suite(absent.body))
     machine.catching += 1
     muted = any(_catches_everything(h) for h in node.handlers)
     machine.muted += muted

@@ -10,6 +10,7 @@ from typing import Any
 
 import libcst as cst
 
+from conv_lint import dims
 from conv_lint.interpreter import suppose
 from conv_lint.interpreter.libraries import Context, constants, native
 from conv_lint.interpreter.objects import (
@@ -23,7 +24,7 @@ from conv_lint.interpreter.objects import (
 )
 from conv_lint.interpreter.sequences import items_of
 from conv_lint.interpreter.subscripts import alike
-from conv_lint.values import Dict, Drawn, External, Iter, List, Tensor, Unknown, Value
+from conv_lint.values import Dict, Drawn, External, Iter, List, Real, Tensor, Unknown, Value
 
 
 @dataclass(eq=False)
@@ -45,6 +46,10 @@ def _reordered(c: Context, values: Value = None, *more: Value) -> Value:
     """The list that is given has other items, or the same in another order."""
     if isinstance(values, List):
         c.machine.journal.touch(values)
+        if not values.open and c.name.endswith("shuffle"):
+            shapes = [tuple(tuple.__iter__(v.shape)) if isinstance(v, Tensor) else None for v in values.items]
+            if shapes and shapes[0] is not None and all(shape == shapes[0] for shape in shapes):
+                return None  # whatever their order, they look the same
         values.open = values.open or f"changed by {c.name}"
     return Unknown(f"the result of {c.name}")
 
@@ -52,6 +57,18 @@ def _reordered(c: Context, values: Value = None, *more: Value) -> Value:
 @native("random.random")
 def _random(c: Context) -> Value:
     return Drawn()
+
+
+@native("random.uniform", "random.gauss", "random.normalvariate", "random.betavariate", "random.expovariate",
+        "random.triangular", "random.lognormvariate")  # fmt: skip
+def _some_number(c: Context, *values: Value) -> Value:
+    return Real("a random number", ())
+
+
+@native("random.randint", "random.randrange", "random.getrandbits")
+def _whole(c: Context, *values: Value) -> Value:
+    first = values[0] if len(values) > 1 else 0
+    return dims.unknown(first if isinstance(first, int) and first >= 0 else None)
 
 
 @native("random.sample", "random.choices", "random.choice")

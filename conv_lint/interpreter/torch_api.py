@@ -13,7 +13,7 @@ from conv_lint.interpreter.machine import PythonRaise
 from conv_lint.interpreter.objects import Class, Function, Instance, Native
 from conv_lint.interpreter.sequences import items_of
 from conv_lint.ops.create import is_surely_number
-from conv_lint.values import Apart, Condition, External, Tensor, Unknown, Value, any_shape
+from conv_lint.values import Apart, Condition, External, Real, Tensor, Unknown, Value, any_shape
 
 
 @native(
@@ -182,6 +182,40 @@ def _float_functional(c: Context) -> Value:
         made.attrs[name] = External(f"torch.{name}")
     made.attrs["add_scalar"], made.attrs["mul_scalar"] = External("torch.add"), External("torch.mul")
     made.attrs["add_relu"] = External("torch.add")
+    return made
+
+
+@native("torch.finfo", "numpy.finfo")
+def _finfo(c: Context, *dtype: Value) -> Value:
+    """The limits of a kind of numbers, which are numbers with a point."""
+    attrs: dict[str, Value] = {name: Real(name, ()) for name in ("eps", "max", "min", "tiny", "smallest_normal")}
+    return Instance(External(c.name), attrs, open=f"an attribute of {c.name}")
+
+
+@native("torch.nn.utils.clip_grad_norm_", "torch.nn.utils.get_total_norm")
+def _total_norm(c: Context, *values: Value, **options: Value) -> Value:
+    return c.call_torch("torch.zeros", ())
+
+
+@native("torch.distributions.Normal", "torch.distributions.normal.Normal")
+def _normal(c: Context, loc: Value, scale: Value, *more: Value, **options: Value) -> Value:
+    """What is drawn has the sizes that are asked for, and behind them those of loc and scale, broadcast together
+    (torch.distributions.Normal)."""
+    made = Instance(External("torch.distributions.Normal"), open="an attribute of a distribution")
+    both = c.call_torch("torch.add", loc, scale) if isinstance(loc, Tensor) and isinstance(scale, Tensor) else None
+    if not isinstance(both, Tensor):
+        return made
+
+    def drawn(c: Context, sample_shape: Value = ()) -> Value:
+        sizes = items_of(c.machine, sample_shape)
+        if sizes is None:
+            return Tensor(any_shape("a sample of an unknown shape"), both.step)
+        return c.call_torch("torch.zeros", (*sizes, *tuple.__iter__(both.shape))) if sizes else both
+
+    made.attrs.update(dict.fromkeys(("mean", "loc", "mode", "stddev", "scale", "variance"), both))
+    made.attrs.update({name: Native(name, drawn) for name in ("sample", "rsample", "sample_n")})
+    made.attrs.update({name: Native(name, lambda c, value: value) for name in ("log_prob", "cdf", "icdf")})
+    made.attrs["entropy"] = Native("entropy", lambda c: both)
     return made
 
 
