@@ -146,10 +146,8 @@ def test_unknown_rank() -> None:
     some = Shape((rest, 8, 5))
     assert result("torch.transpose", some, -1, -2) == (rest, 5, 8)
     assert evaluate("torch.transpose", some, 0, 1) == (None, [])
-    assert result("torch.transpose", some, 1, 2)[1:] == (
-        5,
-        8,
-    )  # of three dimensions, as long as nothing speaks for four
+    # Of three dimensions, as long as nothing speaks for four.
+    assert result("torch.transpose", some, 1, 2)[1:] == (5, 8)
     assert result("torch.Tensor.mT", some) == (rest, 5, 8)
     assert result("torch.unsqueeze", some, -1) == (rest, 8, 5, 1)
     assert result("torch.unsqueeze", some, -3) == (rest, 1, 8, 5)
