@@ -288,3 +288,53 @@ def test_a_name_is_looked_up_behind_the_budget(tmp_path: Path) -> None:
     text = "from layers import Conv\n\n\ndef make(n):\n    return Conv(3, n, 3)\n"
     for steps in range(1, 30):
         assert check(text, str(tmp_path / "net.py"), Limits(steps=steps)).findings == []
+
+
+#: Checks of another file, in what it does with an input.
+CHECKING = (
+    HEAD
+    + """
+class Encoder(nn.Module):
+    def __init__(self, size=224, stride=32):
+        super().__init__()
+        self.size, self.stride = size, stride
+        self.conv = nn.Conv2d(3, 8, stride, stride)
+
+    def fits(self, x):
+        h, w = x.shape[-2:]
+        if h % self.stride != 0 or w % self.stride != 0:
+            raise RuntimeError(f"Expected a height and a width that {self.stride} divides")
+
+    def forward(self, x):
+        n, c, h, w = x.shape
+        torch._assert(h == self.size, f"Wrong height! Expected {self.size} but got {h}!")
+        return self.conv(x)
+
+
+class Free(Encoder):
+    def forward(self, x):
+        self.fits(x)
+        return self.conv(x)
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("use", "message"),
+    [
+        ("Encoder()(torch.zeros(1, 3, 256, 256))", "'Wrong height! Expected 224 but got 256!' (h=256, self.size=224)"),
+        ("Free()(torch.zeros(1, 3, 250, 256))", "RuntimeError, 'Expected a height and a width that 32 divides' (h=250"),
+        ("Encoder()(torch.zeros(1, 3, 224, 256))", ""),
+        ("Free()(torch.zeros(1, 3, 256, 320))", ""),
+        ("Free(stride=25)(torch.zeros(1, 3, 250, 250))", ""),
+        ("try:\n    Free()(torch.zeros(1, 3, 250, 250))\nexcept RuntimeError:\n    pass", ""),
+        ("def test_wrong_height_fails():\n    Free()(torch.zeros(1, 3, 250, 250))", ""),
+    ],
+)
+def test_a_check_of_another_file_refuses_what_this_one_gives(tmp_path: Path, use: str, message: str) -> None:
+    (tmp_path / "checking.py").write_text(CHECKING, encoding="utf-8")
+    path = tmp_path / "main.py"
+    source = f"{HEAD}from checking import Encoder, Free\n\n{use}\n"
+    found = [f.message for f in check(source, str(path)).findings]
+    assert len(found) == bool(message)
+    assert message in "".join(found)

@@ -7,18 +7,20 @@ in a call of the linted file (or left to its default there).  Whatever else fail
 
 from __future__ import annotations
 
+import contextlib
 import re
+import textwrap
 from collections.abc import Iterable, Sequence
 
 import libcst as cst
 
 from conv_lint import catalogue
 from conv_lint.interpreter import faults
-from conv_lint.interpreter.machine import Machine
+from conv_lint.interpreter.machine import Machine, PythonRaise
 from conv_lint.interpreter.objects import Frame, Instance
 from conv_lint.interpreter.written import is_written, leaves_out
 from conv_lint.solving import divisors_near
-from conv_lint.tree import walk
+from conv_lint.tree import dotted, walk
 from conv_lint.values import List, Tensor, Value
 
 #: Errors that say what is wrong with a number; others are answers, or say that something is not written yet.
@@ -37,13 +39,18 @@ def refuse(machine: Machine, frame: Frame, tests: Sequence[cst.BaseExpression], 
     node = _raise_of(body)
     if node is not None:
         machine.asked = _names(tests)
-    if node is None or not _is_meant(machine, frame, tests):
+    site = _site(machine, frame) if node is not None else None
+    if node is None or not (site is not None or _is_meant(machine, frame, tests)):
         return
     call = node.exc if isinstance(node.exc, cst.Call) else None
     target = call.func if call is not None else node.exc
     if not isinstance(target, cst.Name) or target.value not in _SAYING:
         return
     words = call.args[0].value if call is not None and call.args else None
+    if site is not None:
+        said = _words(machine, frame, words)
+        _report_at(machine, frame, site, tests, f"its own check raises {target.value}{said}")
+        return
     text = f", {words.raw_value!r}" if isinstance(words, cst.SimpleString) and len(words.raw_value) < 80 else ""
     _report(machine, frame, node, tests, f"its own check raises {target.value}{text}")
 
@@ -51,10 +58,68 @@ def refuse(machine: Machine, frame: Frame, tests: Sequence[cst.BaseExpression], 
 def deny(machine: Machine, frame: Frame, node: cst.Assert) -> None:
     """Report an ``assert`` that is false (CONV604)."""
     machine.asked = _names([node.test])
-    if _is_meant(machine, frame, [node.test]):
+    site = _site(machine, frame)
+    if site is not None:
+        _report_at(machine, frame, site, [node.test], f"its own check fails{_words(machine, frame, node.msg)}")
+    elif _is_meant(machine, frame, [node.test]):
         text = faults.shown(frame, node.test)
         words = f", assert {text}" if text != "it" else ""
         _report(machine, frame, node, [node.test], f"its own check fails{words}")
+
+
+def deny_of_library(machine: Machine, frame: Frame, node: cst.CSTNode | None) -> None:
+    """Report a ``torch._assert(...)`` of a library that is false, where the linted file calls what asks (CONV604)."""
+    site = _site(machine, frame)
+    if site is not None and isinstance(node, cst.Call) and node.args:
+        said = node.args[1].value if len(node.args) > 1 else None
+        _report_at(machine, frame, site, [node.args[0].value], f"its own check fails{_words(machine, frame, said)}")
+
+
+def _site(machine: Machine, frame: Frame) -> tuple[Frame, cst.Call] | None:
+    """The call of the linted file that leads to a line of another file for sure, and is no call that the checker makes
+    up."""
+    if machine.by_default or machine.visiting or frame.tree is machine.tree:
+        return None
+    at: cst.CSTNode | None = None
+    caller: Frame | None = frame
+    while caller is not None and caller.tree is not machine.tree:
+        if faults.may_have_left(caller) or caller.call is None:
+            return None
+        at, caller = caller.call.node, caller.call.frame
+    if caller is None or not isinstance(at, cst.Call) or not faults.is_certain(machine, caller):
+        return None
+    names = (f.function.name for f in caller.stack() if f.function is not None)
+    return None if any(_WANTS_ERRORS.search(name) for name in names) else (caller, at)
+
+
+def _report_at(
+    machine: Machine, frame: Frame, site: tuple[Frame, cst.Call], tests: Sequence[cst.BaseExpression], problem: str
+) -> None:
+    values: dict[str, Value] = {}
+    if not all(_is_exact(machine, frame, test, values) for test in tests) or not values:
+        return
+    module = frame.self_value
+    layer = module.class_name if isinstance(module, Instance) else dotted(site[1].func)
+    report = catalogue.own_check(layer=layer, problem=problem, values=_shown(values))
+    faults.report(machine, *site, report)
+
+
+def _shown(values: dict[str, Value]) -> str:
+    return ", ".join(f"{name}={_plain(value)!r}" for name, value in list(values.items())[:SHOWN])
+
+
+def _words(machine: Machine, frame: Frame, said: cst.BaseExpression | None) -> str:
+    """What a check that fails says."""
+    from conv_lint.interpreter.expressions import evaluate
+
+    words: Value = None
+    with machine.quiet(), contextlib.suppress(PythonRaise):  # it may name what the block computes first
+        words = evaluate(machine, frame, said) if said is not None else None
+    return ", " + repr(textwrap.shorten(words, LONGEST, placeholder=" ...")) if isinstance(words, str) and words else ""
+
+
+#: So much of the words of a check is shown.
+LONGEST = 100
 
 
 def _names(tests: Iterable[cst.CSTNode]) -> frozenset[str]:
@@ -104,11 +169,12 @@ def _report(
     is_made_up = machine.by_default or frame.tree is not machine.tree
     if is_made_up and not all(is_written(machine, frame, t) or _is_of_results(machine, frame, t) for t in tests):
         return
-    shown = ", ".join(f"{name}={_plain(value)!r}" for name, value in list(values.items())[:SHOWN])
     module = frame.self_value
     name = frame.function.name if frame.function is not None else "this file"
     layer = module.class_name if isinstance(module, Instance) else name
-    report = catalogue.own_check(layer=layer, problem=problem, values=shown, fix=_divisor(frame, tests, values))
+    report = catalogue.own_check(
+        layer=layer, problem=problem, values=_shown(values), fix=_divisor(frame, tests, values)
+    )
     call = frame.call if frame.function is not None and frame.function.name == "__init__" else None
     if machine.by_default and any(found.message == report.message(machine.tree.path) for found in machine.findings):
         return  # what the file's own calls have shown
@@ -147,6 +213,8 @@ def _is_exact(machine: Machine, frame: Frame, node: cst.CSTNode, values: dict[st
             return _is_exact(machine, frame, inner, values)
         case cst.Tuple(elements=elements) | cst.List(elements=elements) | cst.Set(elements=elements):
             return _are_exact(machine, frame, [e.value for e in elements], values)
+        case cst.Call(func=cst.Name(value="len")) if not machine.by_default and machine.rounds is None:
+            return _is_constant_name(machine, frame, node, values)
         case cst.Call(func=cst.Name(value="len" | "tuple" | "list"), args=[argument]):
             return _is_exact(machine, frame, argument.value, values)
         case cst.Call(func=cst.Attribute(attr=cst.Name(value="Size")), args=[argument]):

@@ -6,6 +6,7 @@ import libcst as cst
 
 from conv_lint import dims
 from conv_lint.dims import Expr
+from conv_lint.interpreter import checks
 from conv_lint.interpreter.calls import Arguments
 from conv_lint.interpreter.expressions import truth_of
 from conv_lint.interpreter.libraries import Context, native
@@ -120,6 +121,7 @@ def _assert(c: Context, condition: Value = True, message: Value = None) -> Value
     """``assert`` as a function, so that it can be traced."""
     truth = truth_of(c.machine, c.frame, condition)
     if truth is False:
+        checks.deny_of_library(c.machine, c.frame, c.node)
         raise PythonRaise("AssertionError")
     if isinstance(truth, Condition):
         c.machine.require(truth, True)
