@@ -58,12 +58,19 @@ def check(machine: Machine, frame: Frame, node: cst.Attribute, base: Instance) -
         return
     own = [*base.attrs, *(n for c in base.cls.mro if isinstance(c, Class) for n in c.attrs)]
     like = difflib.get_close_matches(name, own, n=1, cutoff=ALIKE)
-    if machine.by_default and not like:
+    if machine.by_default and (not like or _is_abstract(base.cls)):
         return
     fix = f"self.{like[0]}" if like and isinstance(node.value, cst.Name) and node.value.value == "self" else None
     faults.report(machine, frame, node, catalogue.missing_attribute(cls=base.cls.name, name=name, fix=fix))
     machine.journal.touch(base)
     base.attrs[name] = machine.unknown(f"{base.class_name} has no attribute {name}")
+
+
+def _is_abstract(made: Class) -> bool:
+    """Does a class leave something to those that derive from it?"""
+    words = ("NotImplementedError", "NotImplemented", "abstractmethod", "ABC")
+    nodes = (node for c in made.mro if isinstance(c, Class) and c.node for node in walk(c.node))
+    return any(isinstance(node, cst.Name) and node.value in words for node in nodes)
 
 
 def _is_plain(made: Class) -> bool:
