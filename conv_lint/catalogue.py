@@ -191,6 +191,11 @@ in_place_sizes = Rule(
     "in-place-sizes",
     "{layer} works in place: a tensor of shape {held} cannot hold a result of shape {given}[ ({source})][; {fix}]",
 )
+dtype = Rule(
+    "CONV216",
+    "dtype",
+    "{layer} {problem}[ ({source})]; write {fix}",
+)
 
 # 3xx: sizes -------------------------------------------------------------------------------------------------
 

@@ -39,8 +39,9 @@ def refuse(machine: Machine, frame: Frame, tests: Sequence[cst.BaseExpression], 
     node = _raise_of(body)
     if node is not None:
         machine.asked = _names(tests)
-    site = _site(machine, frame) if node is not None else None
-    if node is None or not (site is not None or _is_meant(machine, frame, tests)):
+    is_meant = node is not None and _is_meant(machine, frame, tests)
+    site = _site(machine, frame) if node is not None and not is_meant else None
+    if node is None or not (is_meant or site is not None):
         return
     call = node.exc if isinstance(node.exc, cst.Call) else None
     target = call.func if call is not None else node.exc
@@ -58,13 +59,12 @@ def refuse(machine: Machine, frame: Frame, tests: Sequence[cst.BaseExpression], 
 def deny(machine: Machine, frame: Frame, node: cst.Assert) -> None:
     """Report an ``assert`` that is false (CONV604)."""
     machine.asked = _names([node.test])
-    site = _site(machine, frame)
-    if site is not None:
-        _report_at(machine, frame, site, [node.test], f"its own check fails{_words(machine, frame, node.msg)}")
-    elif _is_meant(machine, frame, [node.test]):
+    if _is_meant(machine, frame, [node.test]):
         text = faults.shown(frame, node.test)
         words = f", assert {text}" if text != "it" else ""
         _report(machine, frame, node, [node.test], f"its own check fails{words}")
+    elif (site := _site(machine, frame)) is not None:
+        _report_at(machine, frame, site, [node.test], f"its own check fails{_words(machine, frame, node.msg)}")
 
 
 def deny_of_library(machine: Machine, frame: Frame, node: cst.CSTNode | None) -> None:

@@ -14,7 +14,8 @@ from conv_lint.interpreter.machine import PythonRaise
 from conv_lint.interpreter.objects import Class, Function, Instance, Native
 from conv_lint.interpreter.sequences import items_of
 from conv_lint.ops.create import is_surely_number
-from conv_lint.values import Apart, Condition, External, Real, Tensor, Unknown, Value, any_shape
+from conv_lint.ops.unary import kind_of_dtype
+from conv_lint.values import Apart, Condition, External, Real, Shape, Tensor, Unknown, Value, any_shape
 
 
 @native(
@@ -150,6 +151,21 @@ _TYPES = "Float Double Half BFloat16 Long Int Short Char Byte Bool".split()
 @native("torch.Tensor", *(f"torch.{place}{kind}Tensor" for kind in _TYPES for place in ("", "cuda.")))
 def _tensor(c: Context, *values: Value, **more: Value) -> Value:
     """``torch.Tensor(2, 3)`` makes an empty tensor of these sizes; of data, see ``torch.tensor``."""
+    made = _tensor_of(c, *values)
+    kind = kind_of_dtype(c.name)
+    if not isinstance(made, Tensor) or made.dtype == kind:
+        return made
+    of_kind = Tensor(Shape(tuple.__iter__(made.shape), made.shape.step, kind), made.step, kind, made.sure)
+    of_kind.numbers = made.numbers
+    return of_kind
+
+
+@native("torch.get_default_dtype")
+def _default_dtype(c: Context) -> Value:
+    return External("torch.float32")
+
+
+def _tensor_of(c: Context, *values: Value) -> Value:
     if values and all(isinstance(v, (int, Expr)) for v in values):
         first = values[0]
         if len(values) == 1 and not is_surely_number(first):

@@ -47,7 +47,8 @@ def _transformed(
 ) -> Value:
     """A picture, or a tensor ``(..., C, H, W)``, behind a transform."""
     if isinstance(value, Tensor) and rule is _kept:
-        return value
+        # One of them turns whole numbers into floats.
+        return value if value.dtype != "int" else Tensor(Shape(tuple.__iter__(value.shape)), value.step)
     image, before = image_of(value), tuple[Any, ...]()
     if image is None and isinstance(value, Tensor):
         image, before = _last_three(c.machine.shape(value.shape))

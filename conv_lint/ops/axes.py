@@ -174,8 +174,8 @@ def unsqueeze(op: Op, input: Shape, dim: Arg) -> Result:
     if index == 0:
         return like(input, (Rest(input.rest.reason), *known))
     if index == 1 and len(known) == 1 and not input.rest.varies:
-        input = op.require_rank(input, 3, 2)  # (N, E), unless something speaks for (N, L, E)
-        return like(input, (input[0], 1, *input[1:]))
+        told = op.require_rank(input, 3, 2)  # (N, E), unless something speaks for (N, L, E)
+        return like(told, (told[0], 1, *told[1:]))
     if not isinstance(index, int) or not -len(known) - 1 <= index < 0:
         raise CannotTell(input.rest.reason)
     place = len(known) + 1 + index

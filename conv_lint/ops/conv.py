@@ -199,6 +199,7 @@ def conv(
 ) -> Result:
     """(N, C_in, \\*sizes) -> (N, C_out, \\*sizes'); the leading N may be left out."""
     input = _image(op, input)
+    op.require_floats(input)
     weight = op.require_rank(weight, op.n + 2)
     groups = op.dim(groups)
     takes = weight[1] * groups
@@ -263,6 +264,7 @@ def conv_transpose(
 ) -> Result:
     """``(size - 1)*stride - 2*padding + dilation*(kernel - 1) + output_padding + 1`` per axis."""
     input = _image(op, input)
+    op.require_floats(input)
     weight = op.require_rank(weight, op.n + 2)
     input = require_channels(op, input, weight[0])
     out_channels = weight[1] * op.dim(groups)

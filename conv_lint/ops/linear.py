@@ -38,6 +38,7 @@ def linear_layer(op: Op, out_features: Arg, bias: Arg) -> Result:
 def linear(op: Op, input: Shape, weight: Shape, bias: Arg) -> Result:
     """(\\*, in_features) -> (\\*, out_features); a 1-D weight drops the last dimension."""
     input = op.trailing(input, 1)
+    op.require_floats(input)
     op.made = -1
     weight = op.require_rank(weight, 1, 2)
     if isinstance(weight[-1], int) and _batch_in_features(op, input, weight[-1]):

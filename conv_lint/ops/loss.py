@@ -12,7 +12,7 @@ from typing import Any
 
 from conv_lint import catalogue, dims
 from conv_lint.dims import Dim, eq, render
-from conv_lint.finding import Origin
+from conv_lint.finding import CALL, Origin
 from conv_lint.ops.batch import first_batch
 from conv_lint.ops.elementwise import both_origins, fitted
 from conv_lint.ops.rule import Op
@@ -134,6 +134,8 @@ def check_classes(op: Op, input: Shape, target: Shape) -> None:
         return
     answers = [op.equate(a, b) for a, b in zip(takes, target)]
     if len(target) == len(takes) and False not in answers:
+        if target.dtype in ("float", "bool"):
+            _other_kind(op, target, "whole numbers, the classes", "target.long()")
         return
     output, given, wanted = render_any(input), render_any(target), render_any(takes)
     batch = answers[0] is False if answers else False
@@ -146,6 +148,15 @@ def check_classes(op: Op, input: Shape, target: Shape) -> None:
         misfit(op, f"the target {given} has a value for each class, but class numbers {wanted} are needed; {fix}")
     else:
         misfit(op, f"an output {output} needs class numbers {wanted} but the target is {given}", op.origin(input))
+
+
+_KINDS = {"int": "whole numbers", "float": "floats", "bool": "truth values"}
+
+
+def _other_kind(op: Op, target: Shape, needs: str, fix: str) -> None:
+    """A target of another kind of numbers than a loss computes with (torch: "expected target dtype to be Long")."""
+    problem = f"needs {needs}, but the target is of {_KINDS[str(target.dtype)]}"
+    op.fail(catalogue.dtype(problem=problem, source=op.origin(target), fix=fix), CALL)
 
 
 def other_batch(op: Op, input: Shape, target: Shape, axis: int) -> None:
@@ -191,6 +202,8 @@ def binary_cross_entropy(op: Op, input: Shape, target: Arg, weight: Arg, pos_wei
     """(\\*) against (\\*) -> (\\*); the weights are broadcast."""
     if all_known(input, target):
         check_one_shape(op, input, target)
+    if isinstance(target, Shape) and target.dtype in ("int", "bool"):
+        _other_kind(op, target, "floats, the probabilities", "target.float()")
     for name, operand in (("weight", weight), ("pos_weight", pos_weight)):
         if all_known(input, operand):
             _check_factor(op, input, operand, name)

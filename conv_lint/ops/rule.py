@@ -9,7 +9,7 @@ from typing import Any
 
 from conv_lint import catalogue, dims, maps, solving
 from conv_lint.dims import Dim, Expr, eq
-from conv_lint.finding import Origin, Report, Rule, Step
+from conv_lint.finding import CALL, Origin, Report, Rule, Step
 from conv_lint.ops.given import holds, require_tensor
 from conv_lint.ops.table import FUNCTIONS, LAYERS
 from conv_lint.ops.world import Recorder, World
@@ -99,6 +99,13 @@ class Op:
         facts.setdefault("source", self.origin(input, axis))
         self.fail(rule(takes=size, given=given, **facts), at)
         return False
+
+    def require_floats(self, input: Shape) -> None:
+        """A layer that multiplies with its weights, which are floats, takes no whole numbers; otherwise CONV216."""
+        if self.is_layer and input.dtype in ("int", "bool"):
+            given = "whole numbers" if input.dtype == "int" else "truth values"
+            problem = f"has weights of floats but is given {given}"
+            self.fail(catalogue.dtype(problem=problem, source=self.origin(input), fix="x.float() for its input"), CALL)
 
     def require_rank(
         self, input: Shape, *ranks: int, takes: str | None = None, fix: str | None = None, at: str | None = None

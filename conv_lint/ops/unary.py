@@ -270,4 +270,6 @@ def kind_of_dtype(value: object) -> str | None:
     if not isinstance(name, str):
         return None
     word = name.rpartition(".")[2].lower()
+    if word == "tensor":
+        return "float"  # another name of torch.FloatTensor
     return next((kind for kind, starts in KINDS.items() if word.startswith(starts)), None)
