@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import libcst as cst
@@ -92,12 +93,29 @@ def _check_torch(
     if row is None or name in OTHER_FORMS or not name.startswith("torch."):
         return
     problem = torch_problem(row.signature, args, arguments.kwargs)
+    loose = 0 if problem is not None or isinstance(called, Method) else _loose_tensors(row.signature, arguments)
+    if loose and faults.is_certain(machine, frame):
+        last = name.rpartition(".")[2]
+        fix = f"write {last}(({', '.join(['...'] * loose)}), dim)"
+        faults.report(machine, frame, node, catalogue.tensor_list(layer=last, given=f"{loose} one by one", fix=fix))
     if problem is None or not faults.is_certain(machine, frame) or _may_be_foreign(machine, called):
         return
     if problem.startswith("missing") and passes_on_nothing(machine, frame, node):
         return
     report = catalogue.call_signature(layer=name.rpartition(".")[2], problem=problem)
     faults.report(machine, frame, node, report)
+
+
+def _loose_tensors(signature: Signature, arguments: Arguments) -> int:
+    """How many tensors ``torch.cat(x, y, dim=1)`` is given in the place of one list of them."""
+    if signature.positional[:1] != ("tensors",):
+        return 0
+    try:
+        signature.bind(arguments.args, arguments.kwargs)
+    except TypeError:
+        loose = list(itertools.takewhile(lambda value: isinstance(value, Tensor), arguments.args))
+        return len(loose) if len(loose) > 1 else 0
+    return 0
 
 
 def _may_be_foreign(machine: Machine, called: External | Method) -> bool:

@@ -13,11 +13,11 @@ from typing import Any
 import libcst as cst
 
 from conv_lint import catalogue, ops
-from conv_lint.interpreter import faults
+from conv_lint.interpreter import faults, tensors
 from conv_lint.interpreter.calls import Arguments
 from conv_lint.interpreter.machine import Machine
-from conv_lint.interpreter.objects import Class, Frame, Instance
-from conv_lint.values import External, List, Value
+from conv_lint.interpreter.objects import Class, Frame, Instance, Method
+from conv_lint.values import External, List, Tensor, Value
 
 #: A value of each type, to ask Python what it thinks of such a value.
 _EXAMPLES: dict[str, Any] = {
@@ -95,6 +95,11 @@ def refuse_iterating(
 def refuse_index(machine: Machine, frame: Frame, node: cst.CSTNode, base: Value, index: Value) -> bool:
     """Report ``base[index]`` of what has no items, or has them under numbers only."""
     kind = type_of(machine, base)
+    if isinstance(base, Method) and base.name == "size" and isinstance(node, cst.Subscript):
+        receiver = machine.resolve(base.receiver)
+        if not isinstance(receiver, Tensor) or not tensors.is_surely_one(machine, receiver):
+            return False  # a picture has a size of its own
+        return _report(machine, frame, node.value, [receiver], "a method is not subscriptable; write .shape for .size")
     if kind is None or not isinstance(node, cst.Subscript):
         return False
     if kind not in ("str", "tuple", "list"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import libcst as cst
 
@@ -54,7 +54,7 @@ def check(machine: Machine, frame: Frame, node: cst.Attribute, base: Instance) -
     if is_own or not _is_plain(base.cls) or not faults.is_certain(machine, frame):
         return
     trees = {id(c.tree): c.tree for c in base.cls.mro if isinstance(c, Class)} | {id(frame.tree): frame.tree}
-    if any(name in _told(tree) for tree in trees.values()):
+    if any(name in _told(tree, _asked(trees.values())) for tree in trees.values()):
         return
     own = [*base.attrs, *(n for c in base.cls.mro if isinstance(c, Class) for n in c.attrs)]
     like = difflib.get_close_matches(name, own, n=1, cutoff=ALIKE)
@@ -80,9 +80,30 @@ def _is_plain(made: Class) -> bool:
     return known and made.metaclass is None and not any(isinstance(made.find(hook), Function) for hook in _HOOKS)
 
 
-def _told(tree: Tree) -> set[str]:
-    """The names that a file sets on anything, and those that it writes as a text, for ``setattr`` and the like."""
-    return {name for node in walk(tree.module) for name in _names(node)}
+def _told(tree: Tree, asked: set[str]) -> set[str]:
+    """The names that a file sets on anything, and those that it writes as a text, for ``setattr`` and the like.  What a
+    method would set that nothing can run is not set: ``def _init_(self)``."""
+    found: set[str] = set()
+    waiting: list[cst.CSTNode] = [tree.module]
+    while waiting:
+        node = waiting.pop()
+        if not (isinstance(node, cst.FunctionDef) and _never_runs(node, asked)):
+            found.update(_names(node))
+            waiting.extend(node.children)
+    return found
+
+
+def _asked(trees: Iterable[Tree]) -> set[str]:
+    """The attributes that files read, and what they write as a text."""
+    nodes = [node for tree in trees for node in walk(tree.module)]
+    texts = {node.raw_value for node in nodes if isinstance(node, cst.SimpleString)}
+    return texts | {node.attr.value for node in nodes if isinstance(node, cst.Attribute)}
+
+
+def _never_runs(node: cst.FunctionDef, asked: set[str]) -> bool:
+    """Is it a method whose name is a slip of ``__init__``, and which nothing else names?"""
+    name = node.name.value
+    return name.strip("_") in ("init", "int") and name not in ("__init__", "__int__", "init") and name not in asked
 
 
 def _names(node: cst.CSTNode) -> Iterator[str]:

@@ -170,6 +170,12 @@ def _build(
         if node is not None and not made_up:
             locate.report_at(machine, frame, node, catalogue.call_signature(layer=label, problem=str(error)))
         return
+    if node is not None and faults.is_certain(machine, frame) and _is_meant_as_call(row, arguments):
+        name = cst.Module([]).code_for_node(node.func) if isinstance(node, cst.Call) else label
+        call = f"{name}()({', '.join(['...'] * len(arguments.args))})"
+        problem = f"is made of a tensor, where it is made first and called then; write {call}"
+        locate.report_at(machine, frame, node, catalogue.call_signature(layer=label, problem=problem))
+        instance.open = tensors.MADE_OF_TENSOR
     tensors.weigh(machine, bound)
     instance.layer = Layer(row, bound, site)
     attrs = {k: List(v) if isinstance(v, list) else v for k, v in bound.items() if k not in ("device", "dtype")}
@@ -192,6 +198,16 @@ def _build(
             instance.attrs[name] = Tensor(Shape(tuple.__iter__(value)), step, parameter=True)
         else:
             instance.attrs[name] = value
+
+
+def _is_meant_as_call(row: LayerRow, arguments: Arguments) -> bool:
+    """Is a layer or loss that needs no arguments, or none that are tensors, given what it is to work on:
+    ``nn.ReLU(x)``, ``nn.CrossEntropyLoss(output, target)``?"""
+    positional = row.signature.positional
+    if not arguments.args or arguments.kwargs or set(positional) - set(row.signature.defaults):
+        return False
+    loose = [isinstance(value, Tensor) and not value.parameter for value in arguments.args]
+    return loose[0] and (positional[:1] not in (("weight",), ()) or loose == [True, True])
 
 
 #: What is said of a layer that does run.

@@ -88,10 +88,16 @@ def to_rule(machine: Machine, value: Value) -> Any:
     return ... if value is ... else Unknown("an argument that is not known")
 
 
+#: Why nothing is said of ``nn.ReLU(x)`` where it is used: it was said where it was made.
+MADE_OF_TENSOR = "is made of a tensor"
+
+
 def _module_argument(value: Instance) -> Unknown:
     """A layer of torch.nn is no tensor; a class of the checked code may pose as one."""
     if not isinstance(value.cls, External) or not value.cls.name.startswith("torch.nn."):
         return Unknown("an argument that is not known")
+    if value.open == MADE_OF_TENSOR:
+        return Unknown(MADE_OF_TENSOR)
     name = value.class_name
     return NoTensor(f"a layer, {name}", f"write {name}(...)(x): its output, not the layer itself")
 
@@ -157,7 +163,9 @@ class CallWorld:
         if report.rule is catalogue.dim_range and is_of_nothing(report) and self.machine.is_in_branch:
             return  # another round of a loop may have put something there
         is_odd = report.rule is catalogue.not_a_tensor and report.facts["kind"] not in ("tuple", "list")
-        if is_odd and not faults.is_certain(self.machine, self.frame):
+        # None is what stands for something else by default.
+        strictly = is_odd and report.facts["kind"] == "NoneType"
+        if is_odd and not faults.is_certain(self.machine, self.frame, strictly):
             return  # where a test of the type is not understood, each alternative goes both ways
         if report.rule is catalogue.not_a_tensor and report.facts["kind"] == "tuple":
             self.name_comma(report)

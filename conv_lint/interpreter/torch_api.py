@@ -33,8 +33,9 @@ def _wrapped(c: Context, value: Value = None, *more: Value, **options: Value) ->
     if c.name == "torch.jit.trace" and isinstance(value, Instance) and more:
         inputs = more[0] if isinstance(more[0], tuple) else (more[0],)
         c.call(value, *inputs)
-    if c.name.endswith("DataParallel") and isinstance(value, Instance):
-        value.parallel = True  # and ``value.module`` is the model again
+    if isinstance(value, Instance):
+        value.parallel |= c.name.endswith("DataParallel")  # and ``value.module`` is the model again
+        c.machine.shared[id(value)] = value  # it has more attributes than its class says
     return value if value is not None else Unknown(c.name)
 
 

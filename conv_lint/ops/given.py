@@ -52,7 +52,9 @@ def named(value: object) -> tuple[str | None, str | None]:
             return f"the text {value!r}", None
         case Expr() if all(symbol.low is not None for symbol in value.symbols):
             return f"a size, the number {value}", None
-        case Unknown() | None:
+        case None:
+            return "None", "is there a return in what gave it?"
+        case Unknown():
             return None, None
     return None, None
 
