@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import libcst as cst
 
@@ -10,6 +10,7 @@ from conv_lint.finding import Finding, Place
 from conv_lint.interpreter.feed import OF_RANK
 from conv_lint.interpreter.journal import Facts, Journal
 from conv_lint.interpreter.machine import Machine, OutOfBudget, PythonRaise
+from conv_lint.interpreter.ways import Scene
 from conv_lint.values import Condition, birth
 
 
@@ -18,20 +19,23 @@ def attempt(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) ->
     the checked program raised."""
     before = len(machine.findings)
     machine.entry = node if isinstance(node, (cst.FunctionDef, cst.ClassDef)) else None
-    machine.rank_was_assumed = machine.is_batched = machine.read_docstring = False
+    machine.rank_was_assumed = machine.rank_was_guessed = machine.is_batched = machine.read_docstring = False
     machine.batches, machine.samples = set(), set()
     # What a model demands of its input is what it demands when it is used.
     machine.training = Condition("training", "self.training") if machine.models is None else False
     stopped = _isolated(machine, node, entry)
     found = machine.findings[before:]
-    if found and machine.rank_was_assumed and not machine.is_batched:
-        machine.prefer_batched, machine.strained = False, False
+    assumed, guessed = machine.rank_was_assumed and not machine.is_batched, machine.rank_was_guessed
+    if found and (assumed or guessed):
+        machine.prefer_batched, machine.prefer_usual, machine.strained = not assumed, False, False
         with machine.longer():
             raised = _isolated(machine, node, entry)
-        machine.prefer_batched = True
+        machine.prefer_batched = machine.prefer_usual = True
         again = machine.findings[before + len(found) :]
         del machine.findings[before:]
-        if again or raised or machine.strained:
+        if guessed:  # each guess may be wrong by itself: the very call must fail either way
+            machine.findings += [f for f in (_either_way(f, again) for f in found) if f is not None]
+        elif again or raised or machine.strained:
             machine.findings += found
     if machine.read_docstring and any(f.code in OF_RANK for f in machine.findings[before:]):
         found = machine.findings[before:]
@@ -41,6 +45,19 @@ def attempt(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) ->
         seen = {(f.code, f.place.key) for f in machine.findings[before + len(found) :]}
         machine.findings[before:] = [f for f in found if f.code not in OF_RANK or (f.code, f.place.key) in seen]
     return stopped
+
+
+def _either_way(finding: Finding, again: Sequence[Finding]) -> Finding | None:
+    """What a call is refused for, if it is with another rank as well; two numbers that disagree tell more than a rank."""
+    same = [other for other in again if _call(other) == _call(finding)]
+    if not same or finding.code.startswith("CONV2"):
+        return finding if same else None
+    return next((other for other in same if other.code.startswith("CONV2")), finding)
+
+
+def _call(finding: Finding) -> object:
+    """The call that fails, or where a finding stands that is of none."""
+    return id(finding.scene.node) if isinstance(finding.scene, Scene) else what_and_where(finding)
 
 
 def what_and_where(finding: Finding) -> tuple[object, ...]:

@@ -192,11 +192,12 @@ def run_top_level(machine: Machine) -> Namespace:
 
 def _doubt_ranks(machine: Machine) -> None:
     """Forget what was found at the top level only because a tensor of unknown rank (a picture, a wave) was taken
-    for a batch: taken for a single sample, the program has no fault."""
-    if not machine.findings or not machine.rank_was_assumed or machine.is_batched:
+    for a batch, or for one of the usual rank: taken for a single sample, the program has no fault."""
+    assumed = machine.rank_was_assumed and not machine.is_batched
+    if not machine.findings or not (assumed or machine.rank_was_guessed):
         return
     single = Machine(machine.tree, machine.project, machine.limits, inputs=machine.inputs, started=machine.started)
-    single.prefer_batched = False
+    single.prefer_batched, single.prefer_usual = not assumed, False
     run_top_level(single)
     again, found = ({what_and_where(f)[1:] for f in run.findings} for run in (single, machine))
     if not single.strained and not single.stop and again <= found:

@@ -156,6 +156,8 @@ class Machine(Knowledge):
     hooked: bool = False
     prefer_batched: bool = True
     rank_was_assumed: bool = False
+    prefer_usual: bool = True
+    rank_was_guessed: bool = False
     batches: set[Symbol] = field(default_factory=set)
     samples: set[Symbol] = field(default_factory=set)
     is_batched: bool = False

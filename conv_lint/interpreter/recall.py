@@ -75,8 +75,8 @@ def _remembered(
     record = Record(portrait.symbols, portrait.parts, list(portrait.floats), portrait.identities, frame, birth())
     start, weighed = dims.symbol_count(), len(machine.weighed)
     before = _traces(machine, start)
-    flags = machine.rank_was_assumed, machine.strained
-    machine.rank_was_assumed = machine.strained = False
+    flags = machine.rank_was_assumed, machine.strained, machine.rank_was_guessed
+    machine.rank_was_assumed = machine.strained = machine.rank_was_guessed = False
     memory.oldest.append(record.began)
     asked, facts.asked = facts.asked, set()
     try:
@@ -87,9 +87,10 @@ def _remembered(
         oldest = memory.oldest.pop()
         if memory.oldest:
             memory.oldest[-1] = min(memory.oldest[-1], oldest)
-        assumed = machine.rank_was_assumed or machine.strained
+        assumed = machine.rank_was_assumed or machine.strained or machine.rank_was_guessed
         machine.rank_was_assumed |= flags[0]
         machine.strained |= flags[1]
+        machine.rank_was_guessed |= flags[2]
     if oldest < record.began or assumed or machine.journal.memory is not memory or _traces(machine, start) != before:
         return result
     count = len(portrait.parts)
@@ -122,7 +123,7 @@ def _mode(machine: Machine) -> Hashable:
     """What of the machine itself a call may depend on."""
     training = machine.training if isinstance(machine.training, bool) else None
     doubts = machine.muted > 0, machine.catching > 0, machine.doubts > 0, machine.by_default, machine.is_in_branch
-    return doubts, machine.prefer_batched, machine.is_example, training
+    return doubts, machine.prefer_batched, machine.prefer_usual, machine.is_example, training
 
 
 def _traces(machine: Machine, before: int) -> tuple[Any, ...]:

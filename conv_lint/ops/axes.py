@@ -81,7 +81,7 @@ def _of_swappable(op: Op, input: Shape, first: object, second: object) -> Shape:
     if first < 0 and second < 0:
         return op.trailing(input, -min(first, second))
     is_open = input.rest is not None and not input.rest.varies and len(input.known) < 3
-    return op.require_rank(input, 4, 3) if {first, second} == {1, 2} and is_open else input
+    return op.guess_rank(input, 3, 4) if {first, second} == {1, 2} and is_open else input
 
 
 @shape_rule("torch.t(input)", "Tensor.t(input)")
@@ -174,7 +174,7 @@ def unsqueeze(op: Op, input: Shape, dim: Arg) -> Result:
     if index == 0:
         return like(input, (Rest(input.rest.reason), *known))
     if index == 1 and len(known) == 1 and not input.rest.varies:
-        told = op.require_rank(input, 3, 2)  # (N, E), unless something speaks for (N, L, E)
+        told = op.guess_rank(input, 2, 3)  # (N, E), unless something speaks for (N, L, E)
         return like(told, (told[0], 1, *told[1:]))
     if not isinstance(index, int) or not -len(known) - 1 <= index < 0:
         raise CannotTell(input.rest.reason)

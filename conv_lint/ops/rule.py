@@ -121,6 +121,11 @@ class Op:
         self.fail(catalogue.rank(takes=words, given=input, rank=len(input), source=self.origin(input), fix=fix), at)
         raise CannotTell(f"{self.label} is given {len(input)} dimensions")
 
+    def guess_rank(self, input: Shape, usual: int, other: int) -> Shape:
+        """An input of unknown rank taken for one of the usual number of dimensions; what is wrong only then is not
+        reported."""
+        return self.require_rank(input, self.world.guess(usual, other))
+
     def require_rank_from(self, input: Shape, least: int) -> Shape:
         """``input`` must have at least ``least`` dimensions; an unknown rank is left as it is.  Raises
         :class:`CannotTell` after a finding."""

@@ -31,6 +31,9 @@ class World(Protocol):
     def known(self, size: Dim) -> Dim:
         """A size, with what has been settled by now."""
 
+    def guess(self, usual: int, other: int) -> int:
+        """Which of two numbers of dimensions is tried, where nothing tells."""
+
     def note_batch(self, size: Dim) -> None:
         """A layer takes this size for the number of samples."""
 
@@ -58,6 +61,9 @@ class Recorder:
 
     def known(self, size: Dim) -> Dim:
         return size
+
+    def guess(self, usual: int, other: int) -> int:
+        return usual
 
     def note_batch(self, size: Dim) -> None:
         """Nothing to remember."""
