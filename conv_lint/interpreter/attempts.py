@@ -48,7 +48,7 @@ def attempt(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) ->
 
 
 def _either_way(finding: Finding, again: Sequence[Finding]) -> Finding | None:
-    """What a call is refused for, if it is with another rank as well; two numbers that disagree tell more than a rank."""
+    """What a call is refused for, if it is with another rank as well; two numbers that disagree tell more than that."""
     same = [other for other in again if _call(other) == _call(finding)]
     if not same or finding.code.startswith("CONV2"):
         return finding if same else None

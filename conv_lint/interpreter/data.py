@@ -245,11 +245,14 @@ def item_of(c: Context, source: Value) -> Value:
         return c.call(source.attrs["__getitem__"], index)
     if not isinstance(source.cls, Class) or not isinstance(source.cls.find("__getitem__"), Function):
         return Unknown("an item of an unknown dataset")
+    c.machine.reading += 1
     try:
         with c.machine.doubting():  # what it reads from files is not known
             return call_method(c.machine, c.frame, source, "__getitem__", [index])
     except PythonRaise:
         return Unknown("an item of a dataset that raises")
+    finally:
+        c.machine.reading -= 1
 
 
 # loaders ----------------------------------------------------------------------------------------------------

@@ -119,10 +119,10 @@ class Machine(Knowledge):
     keys that are not known, by these too. ``wholes``: whole numbers that are made of ones with a point, by what these
     were computed from. ``right_comments``: the lines whose comments have been right at least once, by id. ``supposed``:
     numbers that nobody gives were, and with ``supposed_kinds`` lists or classes, too. ``lists``: how many items the
-    supposed lists have, by what they are the argument of, and ``given_lists`` how many they are to have. ``was_cut``:
-    an entry did not come to its end. ``asked``: the names in the last check of the checked code that failed.
-    ``of_defaults``: what was found of a class that was run with its own defaults. ``samples``: the sizes that layers
-    took for the number of samples.
+    supposed lists have, by what they are the argument of, and ``given_lists`` how many they are to have. ``reading``:
+    how many items of datasets are being made. ``was_cut``: an entry did not come to its end. ``asked``: the names in
+    the last check of the checked code that failed. ``of_defaults``: what was found of a class that was run with its own
+    defaults. ``samples``: the sizes that layers took for the number of samples.
     """
 
     tree: Tree
@@ -149,6 +149,7 @@ class Machine(Knowledge):
     muted: int = 0
     catching: int = 0
     doubts: int = 0
+    reading: int = 0
     outermost: int = 0
     by_default: bool = False
     entry_born: int = 0
