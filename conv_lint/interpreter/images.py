@@ -78,14 +78,17 @@ def _transform(
 
     def construct(made_by: Context, *args: Value, **options: Value) -> Value:
         def run(c: Context, *more: Value) -> Value:
-            given = dict(c.arguments.kwargs)
-            sizes, image = _sizes(given.get("image")), given.get("image")
+            return Dict({name: moved(name, value) for name, value in c.arguments.kwargs.items()})
+
+        def moved(name: str, value: Value) -> Value:
+            """The image, and those that ``additional_targets`` names after it; masks and points are not followed."""
+            if not isinstance(value, Tensor) and name != "mask":
+                return value if name != "image" else Unknown(f"an image from {made_by.name}")
+            sizes = _sizes(value) if name.startswith("image") else None
             out = change(sizes, args, options) if sizes is not None else None
-            new = _array(made_by, out, image) if out is not None and isinstance(image, Tensor) else None
-            result = Dict({**given, "image": new if new is not None else Unknown(f"an image from {made_by.name}")})
-            if "mask" in given:
-                result.items["mask"] = Unknown("a mask that was transformed")
-            return result
+            if out is None or not isinstance(value, Tensor):
+                return Unknown(f"what {made_by.name} makes of {name}")
+            return _array(made_by, out, value)
 
         return Native(made_by.name, run)
 
