@@ -165,7 +165,7 @@ from albumentations.pytorch import ToTensorV2
 from torch import nn
 change = A.Compose([{changes}])
 image = change(image=np.array(Image.open("a.jpg").convert("RGB")))["image"]
-nn.Conv2d(3, 8, 3)({batch})
+nn.Conv2d(3, 8, 3)(({batch}).float())
 """
 
 

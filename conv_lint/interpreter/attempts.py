@@ -8,9 +8,10 @@ import libcst as cst
 
 from conv_lint.finding import Finding, Place
 from conv_lint.interpreter.feed import OF_RANK
+from conv_lint.interpreter.follows import steps
 from conv_lint.interpreter.journal import Facts, Journal
 from conv_lint.interpreter.machine import Machine, OutOfBudget, PythonRaise
-from conv_lint.interpreter.ways import Scene
+from conv_lint.interpreter.ways import Scene, Scope
 from conv_lint.values import Condition, birth
 
 
@@ -19,24 +20,24 @@ def attempt(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) ->
     the checked program raised."""
     before = len(machine.findings)
     machine.entry = node if isinstance(node, (cst.FunctionDef, cst.ClassDef)) else None
-    machine.rank_was_assumed = machine.rank_was_guessed = machine.is_batched = machine.read_docstring = False
+    machine.rank_was_assumed = machine.is_batched = machine.read_docstring = False
     machine.batches, machine.samples = set(), set()
     # What a model demands of its input is what it demands when it is used.
     machine.training = Condition("training", "self.training") if machine.models is None else False
     stopped = _isolated(machine, node, entry)
     found = machine.findings[before:]
-    assumed, guessed = machine.rank_was_assumed and not machine.is_batched, machine.rank_was_guessed
-    if found and (assumed or guessed):
+    assumed = machine.rank_was_assumed and not machine.is_batched
+    guessed = [hangs_on_guess(machine, finding) for finding in found]
+    if found and (assumed or any(guessed)):
         machine.prefer_batched, machine.prefer_usual, machine.strained = not assumed, False, False
         with machine.longer():
             raised = _isolated(machine, node, entry)
         machine.prefer_batched = machine.prefer_usual = True
         again = machine.findings[before + len(found) :]
         del machine.findings[before:]
-        if guessed:  # each guess may be wrong by itself: the very call must fail either way
-            machine.findings += [f for f in (_either_way(f, again) for f in found) if f is not None]
-        elif again or raised or machine.strained:
-            machine.findings += found
+        stands = not assumed or again or raised or machine.strained
+        kept = (_either_way(f, again) if hangs else f if stands else None for f, hangs in zip(found, guessed))
+        machine.findings += [f for f in kept if f is not None]
     if machine.read_docstring and any(f.code in OF_RANK for f in machine.findings[before:]):
         found = machine.findings[before:]
         machine.reads_docstrings = False
@@ -45,6 +46,12 @@ def attempt(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) ->
         seen = {(f.code, f.place.key) for f in machine.findings[before + len(found) :]}
         machine.findings[before:] = [f for f in found if f.code not in OF_RANK or (f.code, f.place.key) in seen]
     return stopped
+
+
+def hangs_on_guess(machine: Machine, finding: Finding) -> bool:
+    """Is it of what a call has made for which a number of dimensions was guessed?"""
+    scopes = (step.scope for step in steps(finding.trail)) if machine.guesses else ()
+    return any(isinstance(scope, Scope) and id(scope.node) in machine.guesses for scope in scopes)
 
 
 def _either_way(finding: Finding, again: Sequence[Finding]) -> Finding | None:

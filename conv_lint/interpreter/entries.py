@@ -22,7 +22,7 @@ from conv_lint import source
 from conv_lint.docstrings import examples
 from conv_lint.finding import Place
 from conv_lint.interpreter import rounds
-from conv_lint.interpreter.attempts import attempt, note_end, reset, what_and_where
+from conv_lint.interpreter.attempts import attempt, hangs_on_guess, note_end, reset, what_and_where
 from conv_lint.interpreter.calls import FURTHER, Arguments, call_with
 from conv_lint.interpreter.feed import configured, feed
 from conv_lint.interpreter.machine import Machine, OutOfBudget, PythonRaise, TooLong
@@ -194,7 +194,7 @@ def _doubt_ranks(machine: Machine) -> None:
     """Forget what was found at the top level only because a tensor of unknown rank (a picture, a wave) was taken
     for a batch, or for one of the usual rank: taken for a single sample, the program has no fault."""
     assumed = machine.rank_was_assumed and not machine.is_batched
-    if not machine.findings or not (assumed or machine.rank_was_guessed):
+    if not machine.findings or not (assumed or any(hangs_on_guess(machine, f) for f in machine.findings)):
         return
     single = Machine(machine.tree, machine.project, machine.limits, inputs=machine.inputs, started=machine.started)
     single.prefer_batched, single.prefer_usual = not assumed, False

@@ -88,7 +88,10 @@ def _transform(
             out = change(sizes, args, options) if sizes is not None else None
             if out is None or not isinstance(value, Tensor):
                 return Unknown(f"what {made_by.name} makes of {name}")
-            return _array(made_by, out, value)
+            made = _array(made_by, out, value)
+            if made_by.name.endswith((".Normalize", ".ToFloat")):
+                made = Tensor(Shape(tuple.__iter__(made.shape)), made.step, "float", made.sure)
+            return made
 
         return Native(made_by.name, run)
 

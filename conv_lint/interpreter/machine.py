@@ -158,7 +158,7 @@ class Machine(Knowledge):
     prefer_batched: bool = True
     rank_was_assumed: bool = False
     prefer_usual: bool = True
-    rank_was_guessed: bool = False
+    guesses: set[int] = field(default_factory=set)
     batches: set[Symbol] = field(default_factory=set)
     samples: set[Symbol] = field(default_factory=set)
     is_batched: bool = False

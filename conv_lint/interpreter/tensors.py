@@ -194,7 +194,7 @@ class CallWorld:
         self.machine.settle(rest, sizes)
 
     def guess(self, usual: int, other: int) -> int:
-        self.machine.rank_was_guessed = True
+        self.machine.guesses.add(id(self.node))
         return usual if self.machine.prefer_usual else other
 
     def known(self, size: Dim) -> Dim:

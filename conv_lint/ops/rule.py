@@ -122,9 +122,10 @@ class Op:
         raise CannotTell(f"{self.label} is given {len(input)} dimensions")
 
     def guess_rank(self, input: Shape, usual: int, other: int) -> Shape:
-        """An input of unknown rank taken for one of the usual number of dimensions; what is wrong only then is not
-        reported."""
-        return self.require_rank(input, self.world.guess(usual, other))
+        """An input of unknown rank taken for one of the usual number of dimensions here, and nowhere else; what is
+        wrong only then is not reported."""
+        missing = self.world.guess(usual, other) - len(input.known)
+        return Shape((*(self.unknown(1) for _ in range(missing)), *input.known), input.step, input.dtype)
 
     def require_rank_from(self, input: Shape, least: int) -> Shape:
         """``input`` must have at least ``least`` dimensions; an unknown rank is left as it is.  Raises
