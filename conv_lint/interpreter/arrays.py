@@ -8,6 +8,8 @@ from conv_lint.interpreter.data import as_array
 from conv_lint.interpreter.libraries import Context, native
 from conv_lint.interpreter.objects import BoundMethod, Class, Function, Instance, Native
 from conv_lint.interpreter.sequences import items_of
+from conv_lint.interpreter.tensors import of_kind
+from conv_lint.ops.unary import kind_of_dtype
 from conv_lint.values import Drawn, External, Iter, List, Real, Tensor, Unknown, Value, any_shape
 
 
@@ -21,7 +23,11 @@ def _numbered(c: Context, *values: Value, **more: Value) -> Value:
 
 
 @native("numpy.array", "numpy.asarray", "numpy.ascontiguousarray", "numpy.copy")
-def _array(c: Context, value: Value = (), **more: Value) -> Value:
+def _array(c: Context, value: Value = (), *kinds: Value, **more: Value) -> Value:
+    if kinds or "dtype" in more:
+        made = _array(c, value)
+        kind = kind_of_dtype(more.get("dtype", kinds[0] if kinds else None))
+        return of_kind(made, kind) if isinstance(made, Tensor) else made
     if isinstance(value, Tensor):
         return value
     if isinstance(value, range):
@@ -70,6 +76,8 @@ def _random(c: Context, *sizes: Value) -> Value:
 
 @native("torch.from_numpy", "numpy.float32", "numpy.float64", "numpy.uint8")
 def _same(c: Context, value: Value = 0) -> Value:
+    if isinstance(value, Tensor) and c.name != "torch.from_numpy":
+        return of_kind(value, kind_of_dtype(c.name))
     if isinstance(value, Tensor) or (isinstance(value, (int, float)) and c.name != "torch.from_numpy"):
         return value
     return Tensor(any_shape("an array of unknown shape")) if c.name == "torch.from_numpy" else Unknown("a number")

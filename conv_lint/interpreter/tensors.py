@@ -88,6 +88,13 @@ def to_rule(machine: Machine, value: Value) -> Any:
     return ... if value is ... else Unknown("an argument that is not known")
 
 
+def of_kind(value: Tensor, kind: str | None) -> Tensor:
+    """The same tensor of another kind of numbers, or of one that is not known."""
+    if value.dtype == kind:
+        return value
+    return Tensor(Shape(tuple.__iter__(value.shape), value.shape.step, kind), value.step, kind, value.sure)
+
+
 #: Why nothing is said of ``nn.ReLU(x)`` where it is used: it was said where it was made.
 MADE_OF_TENSOR = "is made of a tensor"
 
@@ -520,7 +527,9 @@ def call_method(
         whole = Tensor(base.shape, base.step, "int", base.sure)
         whole.numbers = compute("torch.int", [base], {}) if base.numbers is not None else None
         return whole
-    if name in ("astype", "copy"):
+    if name == "astype":
+        return of_kind(base, unary.kind_of_dtype(args[0]) if args else None)
+    if name == "copy":
         return base
     if name in ("item", "tolist", "numpy"):
         if base.numbers is not None:

@@ -183,9 +183,12 @@ def from_data(op: Op, data: Arg = None, obj: Arg = None, dtype: Arg = None) -> R
 
 
 @shape_rule(f"Tensor.new_tensor(input, data, *, {OPTIONS})")
-def new_tensor(op: Op, data: Arg, dtype: Arg) -> Result:
-    """As torch.tensor; the kind of numbers is the data's (torch.Tensor.new_tensor)."""
-    return _of_data(op, data, dtype)
+def new_tensor(op: Op, input: Shape, data: Arg, dtype: Arg) -> Result:
+    """As torch.tensor; the kind of numbers is the input's (torch.Tensor.new_tensor)."""
+    made = _of_data(op, data, dtype)
+    op.dtype = kind_of(dtype, input.dtype)
+    sizes = tuple.__iter__(made) if isinstance(made, tuple) else ()
+    return Shape(sizes, made.step if isinstance(made, Shape) else None, op.dtype)
 
 
 def _of_data(op: Op, data: Arg, dtype: Arg) -> Result:

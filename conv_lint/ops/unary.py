@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from conv_lint.ops.activation import along
-from conv_lint.ops.elementwise import broadcast
+from conv_lint.ops.elementwise import broadcast, kind
 from conv_lint.ops.rule import Op
 from conv_lint.ops.table import Arg, Result, shape_rule
 from conv_lint.values import Apart, CannotTell, External, Shape, Unknown
@@ -79,10 +79,11 @@ def frexp(op: Op, input: Shape) -> Result:
 )
 def clamp(op: Op, input: Shape, min: Arg = None, max: Arg = None) -> Result:
     """(\\*) to the same; a bound that is a tensor is broadcast with the input."""
+    op.dtype = kind([input, *(bound for bound in (min, max) if bound is not None)])
     for bound in (min, max):
         if isinstance(bound, Shape):
             input = broadcast(op, input, bound)
-    return input
+    return Shape(tuple.__iter__(input), input.step, op.dtype)
 
 
 @shape_rule(
