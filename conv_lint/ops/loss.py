@@ -200,9 +200,8 @@ def check_weight(op: Op, input: Shape, weight: object) -> None:
 )
 def binary_cross_entropy(op: Op, input: Shape, target: Arg, weight: Arg, pos_weight: Arg = None) -> Result:
     """(\\*) against (\\*) -> (\\*); the weights are broadcast."""
-    if all_known(input, target):
-        check_one_shape(op, input, target)
-    if isinstance(target, Shape) and target.dtype in ("int", "bool"):
+    fits = not all_known(input, target) or check_one_shape(op, input, target)
+    if fits and isinstance(target, Shape) and target.dtype in ("int", "bool"):
         _other_kind(op, target, "floats, the probabilities", "target.float()")
     for name, operand in (("weight", weight), ("pos_weight", pos_weight)):
         if all_known(input, operand):
@@ -217,24 +216,26 @@ def _check_factor(op: Op, input: Shape, factor: Shape, name: str) -> None:
         op.fail(catalogue.parameter_shape(argument=name, given=tuple(factor), takes=tuple(input)), name)
 
 
-def check_one_shape(op: Op, input: Shape, target: Shape) -> None:
+def check_one_shape(op: Op, input: Shape, target: Shape) -> bool:
+    """The target has the shape of the output; returns false if it was reported."""
     answers = [op.equate(a, b) for a, b in zip(input, target)]
     if len(input) == len(target) and False not in answers:
-        return
+        return True
     output, given = render_any(input), render_any(target)
     problem = f"the output is {output} but the target is {given}"
     if len(input) == len(target):
         if answers[0] is False and answers.count(False) == 1 and 1 not in (input[0], target[0]):
             other_batch(op, input, target, 0)
-            return
+            return False
         axis = answers.index(False)
         numbers = f"{render(input[axis])} against {render(target[axis])} in dimension {axis}"
         facts: dict[str, Any] = {"left": tuple(input), "right": tuple(target), "a": input[axis], "b": target[axis]}
         misfit(op, f"{problem}: {numbers}", both_origins(op, (input, axis), (target, axis)), **facts)
-        return
+        return False
     fix = _one_rank(input, target)
     advice = f"; write {fix}" if fix else _of_classes(op, input, target)
     misfit(op, f"{problem}{advice}", op.origin(input))
+    return False
 
 
 def _of_classes(op: Op, input: Shape, target: Shape) -> str:
