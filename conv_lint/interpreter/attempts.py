@@ -49,7 +49,9 @@ def attempt(machine: Machine, node: cst.CSTNode, entry: Callable[[], object]) ->
 
 
 def hangs_on_guess(machine: Machine, finding: Finding) -> bool:
-    """Is it of what a call has made for which a number of dimensions was guessed?"""
+    """Is it of what a call has made for which a number of dimensions was guessed, for all that it tells?"""
+    if machine.guesses and not finding.trail:
+        return finding.code in OF_RANK
     scopes = (step.scope for step in steps(finding.trail)) if machine.guesses else ()
     return any(isinstance(scope, Scope) and id(scope.node) in machine.guesses for scope in scopes)
 
