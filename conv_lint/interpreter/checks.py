@@ -98,6 +98,8 @@ def _report_at(
     values: dict[str, Value] = {}
     if not all(_is_exact(machine, frame, test, values) for test in tests) or not values:
         return
+    if any(isinstance(value, str) or value is None for value in values.values()):
+        return  # what a command line gives, and the checks that want it to
     module = frame.self_value
     layer = module.class_name if isinstance(module, Instance) else dotted(site[1].func)
     report = catalogue.own_check(layer=layer, problem=problem, values=_shown(values))
