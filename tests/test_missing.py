@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from conv_lint.interpreter.missing import OF_MODULES
+from conv_lint.interpreter.objects import OF_MODULES
 
 
 def test_the_names_of_modules_are_those_of_torch() -> None:

@@ -37,23 +37,20 @@ SHOWN = 4
 def refuse(machine: Machine, frame: Frame, tests: Sequence[cst.BaseExpression], body: cst.BaseSuite) -> None:
     """Report the ``raise`` that ends a block, chosen by tests of which the outcome is known (CONV604)."""
     node = _raise_of(body)
-    if node is not None:
-        machine.asked = _names(tests)
-    is_meant = node is not None and _is_meant(machine, frame, tests)
-    site = _site(machine, frame) if node is not None and not is_meant else None
-    if node is None or not (is_meant or site is not None):
+    if node is None:
         return
+    machine.asked = _names(tests)
     call = node.exc if isinstance(node.exc, cst.Call) else None
     target = call.func if call is not None else node.exc
     if not isinstance(target, cst.Name) or target.value not in _SAYING:
         return
     words = call.args[0].value if call is not None and call.args else None
-    if site is not None:
-        said = _words(machine, frame, words)
-        _report_at(machine, frame, site, tests, f"its own check raises {target.value}{said}")
-        return
-    text = f", {words.raw_value!r}" if isinstance(words, cst.SimpleString) and len(words.raw_value) < 80 else ""
-    _report(machine, frame, node, tests, f"its own check raises {target.value}{text}")
+    problem = f"its own check raises {target.value}"
+    if _is_meant(machine, frame, tests):
+        text = f", {words.raw_value!r}" if isinstance(words, cst.SimpleString) and len(words.raw_value) < 80 else ""
+        _report(machine, frame, node, tests, problem + text)
+    elif (site := _site(machine, frame)) is not None:
+        _report_at(machine, frame, site, tests, problem + _words(machine, frame, words))
 
 
 def deny(machine: Machine, frame: Frame, node: cst.Assert) -> None:

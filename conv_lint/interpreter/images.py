@@ -11,6 +11,7 @@ from conv_lint.interpreter.data import as_size
 from conv_lint.interpreter.libraries import Context, native
 from conv_lint.interpreter.objects import Native
 from conv_lint.interpreter.sequences import items_of
+from conv_lint.interpreter.tensors import of_kind
 from conv_lint.values import Dict, External, Shape, Tensor, Unknown, Value
 
 
@@ -89,9 +90,7 @@ def _transform(
             if out is None or not isinstance(value, Tensor):
                 return Unknown(f"what {made_by.name} makes of {name}")
             made = _array(made_by, out, value)
-            if made_by.name.endswith((".Normalize", ".ToFloat")):
-                made = Tensor(Shape(tuple.__iter__(made.shape)), made.step, "float", made.sure)
-            return made
+            return of_kind(made, "float") if made_by.name.endswith((".Normalize", ".ToFloat")) else made
 
         return Native(made_by.name, run)
 

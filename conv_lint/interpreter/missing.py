@@ -10,27 +10,10 @@ import libcst as cst
 from conv_lint import catalogue
 from conv_lint.interpreter import faults
 from conv_lint.interpreter.machine import Machine
-from conv_lint.interpreter.objects import MISSING, Class, Frame, Function, Inherited, Instance
+from conv_lint.interpreter.objects import MISSING, OF_MODULES, Class, Frame, Function, Inherited, Instance
 from conv_lint.tree import Tree, walk
 from conv_lint.values import External
 
-#: What every ``nn.Module`` has (torch 2.13), beside what has two underscores on either side.
-OF_MODULES = frozenset(
-    "T_destination _apply _backward_hooks _backward_pre_hooks _buffers _call_impl _compiled_call_impl _forward_hooks"
-    " _forward_hooks_always_called _forward_hooks_with_kwargs _forward_pre_hooks _forward_pre_hooks_with_kwargs"
-    " _get_backward_hooks _get_backward_pre_hooks _get_name _is_full_backward_hook _load_from_state_dict"
-    " _load_state_dict_post_hooks _load_state_dict_pre_hooks _maybe_warn_non_full_backward_hook _modules"
-    " _named_members _non_persistent_buffers_set _parameters _register_load_state_dict_pre_hook"
-    " _register_state_dict_hook _replicate_for_data_parallel _save_to_state_dict _slow_forward _state_dict_hooks"
-    " _state_dict_pre_hooks _version _wrapped_call_impl add_module apply bfloat16 buffers call_super_init children"
-    " compile cpu cuda double dump_patches eval extra_repr float forward get_buffer get_extra_state get_parameter"
-    " get_submodule half ipu load_state_dict modules mtia named_buffers named_children named_modules named_parameters"
-    " parameters register_backward_hook register_buffer register_forward_hook register_forward_pre_hook"
-    " register_full_backward_hook register_full_backward_pre_hook register_load_state_dict_post_hook"
-    " register_load_state_dict_pre_hook register_module register_parameter register_state_dict_post_hook"
-    " register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule share_memory state_dict to to_empty"
-    " train training type xpu zero_grad".split()
-)
 #: ``model.module`` is the model inside a ``DataParallel``, into which it may be wrapped or not.
 _OF_WRAPPERS = "module"
 #: How like one another two names are of which one is a slip of the pen.
@@ -54,7 +37,8 @@ def check(machine: Machine, frame: Frame, node: cst.Attribute, base: Instance) -
     if is_own or not _is_plain(base.cls) or not faults.is_certain(machine, frame):
         return
     trees = {id(c.tree): c.tree for c in base.cls.mro if isinstance(c, Class)} | {id(frame.tree): frame.tree}
-    if any(name in _told(tree, _asked(trees.values())) for tree in trees.values()):
+    asked = _asked(trees.values())
+    if any(name in _told(tree, asked) for tree in trees.values()):
         return
     own = [*base.attrs, *(n for c in base.cls.mro if isinstance(c, Class) for n in c.attrs)]
     like = difflib.get_close_matches(name, own, n=1, cutoff=ALIKE)

@@ -173,7 +173,7 @@ def _build(
     if node is not None and faults.is_certain(machine, frame) and _is_meant_as_call(row, arguments):
         name = cst.Module([]).code_for_node(node.func) if isinstance(node, cst.Call) else label
         call = f"{name}()({', '.join(['...'] * len(arguments.args))})"
-        problem = f"is made of a tensor, where it is made first and called then; write {call}"
+        problem = f"is given a tensor where it is made, not where it is called; write {call}"
         locate.report_at(machine, frame, node, catalogue.call_signature(layer=label, problem=problem))
         instance.open = tensors.MADE_OF_TENSOR
     tensors.weigh(machine, bound)

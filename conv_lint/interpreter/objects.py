@@ -216,23 +216,39 @@ def _may_have(base: Value, name: str) -> bool:
     if not isinstance(base, External):
         return True
     if base.name == "torch.nn.Module":
-        return name in _OF_MODULE
+        return _is_of_module(name)
     if base.name in LAYERS:
         made = LAYERS[base.name].signature
-        return name in _OF_MODULE or name in _OF_LAYERS or name in (*made.positional, *made.keyword_only)
+        return _is_of_module(name) or name in _OF_LAYERS or name in (*made.positional, *made.keyword_only)
     module, _, last = base.name.rpartition(".")
     standard = getattr(_ASKED.get(module), last, None)
     return hasattr(standard, name) if isinstance(standard, type) else True
 
 
-#: What torch.nn.Module has itself (torch.nn.Module, its methods and attributes).
-_OF_MODULE = frozenset(
-    "__init__ __call__ __setattr__ __getattr__ __delattr__ __repr__ forward training add_module apply bfloat16 buffers"
-    " children compile cpu cuda double eval extra_repr float get_buffer get_parameter get_submodule half ipu"
-    " load_state_dict modules named_buffers named_children named_modules named_parameters parameters register_buffer"
-    " register_forward_hook register_forward_pre_hook register_full_backward_hook register_module register_parameter"
-    " requires_grad_ set_submodule share_memory state_dict to to_empty train type xpu zero_grad dump_patches".split()
+def _is_of_module(name: str) -> bool:
+    """Does torch.nn.Module have it itself (torch.nn.Module, its methods and attributes)?"""
+    return name in OF_MODULES or name in _PROTOCOL
+
+
+#: What every ``nn.Module`` has (torch 2.13), beside what has two underscores on either side.
+OF_MODULES = frozenset(
+    "T_destination _apply _backward_hooks _backward_pre_hooks _buffers _call_impl _compiled_call_impl _forward_hooks"
+    " _forward_hooks_always_called _forward_hooks_with_kwargs _forward_pre_hooks _forward_pre_hooks_with_kwargs"
+    " _get_backward_hooks _get_backward_pre_hooks _get_name _is_full_backward_hook _load_from_state_dict"
+    " _load_state_dict_post_hooks _load_state_dict_pre_hooks _maybe_warn_non_full_backward_hook _modules"
+    " _named_members _non_persistent_buffers_set _parameters _register_load_state_dict_pre_hook"
+    " _register_state_dict_hook _replicate_for_data_parallel _save_to_state_dict _slow_forward _state_dict_hooks"
+    " _state_dict_pre_hooks _version _wrapped_call_impl add_module apply bfloat16 buffers call_super_init children"
+    " compile cpu cuda double dump_patches eval extra_repr float forward get_buffer get_extra_state get_parameter"
+    " get_submodule half ipu load_state_dict modules mtia named_buffers named_children named_modules named_parameters"
+    " parameters register_backward_hook register_buffer register_forward_hook register_forward_pre_hook"
+    " register_full_backward_hook register_full_backward_pre_hook register_load_state_dict_post_hook"
+    " register_load_state_dict_pre_hook register_module register_parameter register_state_dict_post_hook"
+    " register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule share_memory state_dict to to_empty"
+    " train training type xpu zero_grad".split()
 )
+#: And what of the latter is called by name.
+_PROTOCOL = frozenset("__init__ __call__ __setattr__ __getattr__ __delattr__ __repr__".split())
 #: What layers of torch.nn have besides their arguments.
 _OF_LAYERS = frozenset(
     "weight bias running_mean running_var num_batches_tracked reset_parameters reset_running_stats transposed"

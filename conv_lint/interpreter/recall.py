@@ -75,7 +75,7 @@ def _remembered(
     record = Record(portrait.symbols, portrait.parts, list(portrait.floats), portrait.identities, frame, birth())
     start, weighed = dims.symbol_count(), len(machine.weighed)
     before = _traces(machine, start)
-    flags, guesses = (machine.rank_was_assumed, machine.strained), len(machine.guesses)
+    flags = machine.rank_was_assumed, machine.strained
     machine.rank_was_assumed = machine.strained = False
     memory.oldest.append(record.began)
     asked, facts.asked = facts.asked, set()
@@ -87,7 +87,7 @@ def _remembered(
         oldest = memory.oldest.pop()
         if memory.oldest:
             memory.oldest[-1] = min(memory.oldest[-1], oldest)
-        assumed = machine.rank_was_assumed or machine.strained or len(machine.guesses) > guesses
+        assumed = machine.rank_was_assumed or machine.strained
         machine.rank_was_assumed |= flags[0]
         machine.strained |= flags[1]
     if oldest < record.began or assumed or machine.journal.memory is not memory or _traces(machine, start) != before:

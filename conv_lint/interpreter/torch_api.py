@@ -13,9 +13,10 @@ from conv_lint.interpreter.libraries import Context, native
 from conv_lint.interpreter.machine import PythonRaise
 from conv_lint.interpreter.objects import Class, Function, Instance, Native
 from conv_lint.interpreter.sequences import items_of
+from conv_lint.interpreter.tensors import of_kind
 from conv_lint.ops.create import is_surely_number
 from conv_lint.ops.unary import kind_of_dtype
-from conv_lint.values import Apart, Condition, External, Real, Shape, Tensor, Unknown, Value, any_shape
+from conv_lint.values import Apart, Condition, External, Real, Tensor, Unknown, Value, any_shape
 
 
 @native(
@@ -156,9 +157,9 @@ def _tensor(c: Context, *values: Value, **more: Value) -> Value:
     kind = kind_of_dtype(c.name)
     if not isinstance(made, Tensor) or made.dtype == kind:
         return made
-    of_kind = Tensor(Shape(tuple.__iter__(made.shape), made.shape.step, kind), made.step, kind, made.sure)
-    of_kind.numbers = made.numbers
-    return of_kind
+    told = of_kind(made, kind)
+    told.numbers = made.numbers
+    return told
 
 
 @native("torch.get_default_dtype")

@@ -13,6 +13,7 @@ from conv_lint.interpreter.data import Image, as_size, image_of, made_like
 from conv_lint.interpreter.libraries import Context, native
 from conv_lint.interpreter.objects import Instance, Native
 from conv_lint.interpreter.sequences import items_of
+from conv_lint.interpreter.tensors import of_kind
 from conv_lint.values import List, Rest, Shape, Tensor, Unknown, Value
 
 
@@ -48,7 +49,7 @@ def _transformed(
     """A picture, or a tensor ``(..., C, H, W)``, behind a transform."""
     if isinstance(value, Tensor) and rule is _kept:
         # One of them turns whole numbers into floats.
-        return value if value.dtype != "int" else Tensor(Shape(tuple.__iter__(value.shape)), value.step)
+        return value if value.dtype != "int" else of_kind(value, None)
     image, before = image_of(value), tuple[Any, ...]()
     if image is None and isinstance(value, Tensor):
         image, before = _last_three(c.machine.shape(value.shape))
